@@ -1,0 +1,80 @@
+// A model on disk, opened for reading: a Hugging Face folder (dense, GPTQ or compressed-tensors) or a GGUF file.
+//
+// One set of names for all: Hugging Face tensor names; GGUF tensors are renamed, and q/k rows of the llama family are put
+// back into half-split order, so nothing above this header knows where a tensor came from.
+//
+// Errors   not_found, corrupt, unsupported (architecture, quantization method, tensor type), limit_exceeded
+// Threads  const functions from any thread
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "codec/integer_matrix.h"
+#include "model/config.h"
+#include "model/modules.h"
+#include "model/quantized_model.h"
+#include "tensor/tensor_view.h"
+
+namespace quernel::model {
+
+enum class CheckpointKind { hugging_face, gguf };
+
+struct TensorInfo {
+  std::string name;        // Hugging Face name
+  Shape shape;             // [out, in] for matrices
+  std::string stored_type; // "F32", "BF16", "Q4_1", "I32", ...
+  std::uint64_t bytes = 0;
+  std::string file;        // file that holds it
+  bool direct = false;     // view() gives it in place; otherwise it must be decoded by read()
+};
+
+class Checkpoint {
+ public:
+  static Result<Checkpoint> open(const std::string& path);
+  ~Checkpoint();
+  Checkpoint(Checkpoint&&) noexcept;
+  Checkpoint& operator=(Checkpoint&&) noexcept;
+
+  [[nodiscard]] const std::string& path() const;
+  [[nodiscard]] CheckpointKind kind() const;
+  [[nodiscard]] const ModelConfig& config() const;
+  [[nodiscard]] const std::vector<TensorInfo>& tensors() const;  // in file order
+  [[nodiscard]] const TensorInfo* find(const std::string& name) const;
+  [[nodiscard]] std::vector<std::string> files() const;          // every file read, weights first
+
+  // A dense tensor in place, in its stored type. Only where TensorInfo::direct.
+  [[nodiscard]] Result<TensorView> view(const std::string& name) const;
+  // A dense tensor decoded to float [rows, cols] (rank 1: one row). GGUF blocks are dequantized.
+  [[nodiscard]] Result<Matrix> read(const std::string& name) const;
+
+  // config.json as parsed; for GGUF, the equivalent that a Hugging Face folder would hold.
+  [[nodiscard]] const Json& config_json() const;
+
+  // Quantized checkpoints.
+  [[nodiscard]] const std::optional<QuantizationInfo>& quantization() const;  // nothing for dense models
+  [[nodiscard]] bool is_quantized(const std::string& module) const;
+  [[nodiscard]] Result<codec::IntegerMatrix> read_quantized(const std::string& module) const;
+
+  // Weight of a module as float whatever its storage, and its bias if it has one.
+  [[nodiscard]] Result<Matrix> read_weight(const std::string& module) const;
+  [[nodiscard]] Result<std::optional<Matrix>> read_bias(const std::string& module) const;
+
+  // Side files of the folder that belong with the model (tokenizer, generation config, licence), by name; empty for GGUF.
+  [[nodiscard]] std::vector<std::string> side_files() const;
+
+  // Drops resident pages of a tensor's bytes; they come back from disk when read again.
+  void release(const std::string& name) const;
+
+ private:
+  struct State;
+  explicit Checkpoint(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace quernel::model

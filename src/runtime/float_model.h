@@ -1,0 +1,53 @@
+// A whole model in the float runtime: tokens in, logits out.
+//
+// Threads  one thread at a time; work inside is spread over the pool
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "model/checkpoint.h"
+#include "runtime/block.h"
+#include "runtime/kv_cache.h"
+#include "runtime/layer_weights.h"
+#include "runtime/precision.h"
+#include "runtime/rope.h"
+#include "sys/thread_pool.h"
+
+namespace quernel::runtime {
+
+class FloatModel {
+ public:
+  // Keeps the checkpoint and all its layers; pool and checkpoint must outlive the model.
+  static Result<FloatModel> load(const model::Checkpoint& checkpoint, sys::ThreadPool& pool, Precision precision);
+
+  [[nodiscard]] const model::ModelConfig& config() const { return *config_; }
+  [[nodiscard]] KvCache make_cache(std::int64_t max_tokens) const;
+
+  // Runs the tokens of all sequences; `tokens` lists them in the order of `batch`. hidden [tokens, hidden_size] receives the
+  // output of the last block, before the final norm. Errors: invalid_argument for a token id outside the vocabulary or a
+  // position past the cache.
+  Status forward(std::span<const std::int32_t> tokens, const SequenceBatch& batch, MatrixView hidden) const;
+  // logits [rows, vocab_size] = head(final_norm(hidden)), with scale and soft cap.
+  void logits(ConstMatrixView hidden, MatrixView out) const;
+
+ private:
+  const model::ModelConfig* config_ = nullptr;
+  sys::ThreadPool* pool_ = nullptr;
+  Precision precision_ = Precision::f32;
+  EndWeights ends_;
+  std::vector<LayerWeights> layers_;
+  std::shared_ptr<const RopeTable> rope_;
+};
+
+// The ends of a model without its blocks, for work that streams layers (calibration).
+// hidden [tokens, hidden_size] = embedding rows * embedding scale.
+Status embed_tokens(const model::ModelConfig& config, const EndWeights& ends, std::span<const std::int32_t> tokens,
+                    MatrixView hidden);
+void compute_logits(const model::ModelConfig& config, const EndWeights& ends, Precision precision, ConstMatrixView hidden,
+                    MatrixView out, sys::ThreadPool& pool);
+
+}  // namespace quernel::runtime

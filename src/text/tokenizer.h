@@ -1,0 +1,61 @@
+// Text to token ids and back.
+//
+// Exact    the ids of the `tokenizers` package for tokenizer.json, of llama.cpp's vectors for GGUF vocabularies
+// Errors   encode never fails: invalid UTF-8 is taken as bytes (byte_level) or as U+FFFD, as the reference does
+// Cost     linear in the text; a cache keeps the pieces seen
+// Threads  const functions from any thread
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "text/vocabulary.h"
+
+namespace quernel::text {
+
+struct EncodeOptions {
+  bool add_special = false;   // BOS and EOS as the vocabulary says
+  bool parse_special = true;  // special tokens written out in the text become their ids
+};
+
+class Tokenizer {
+ public:
+  // Errors: corrupt (a merge of unknown tokens, an id twice, no byte tokens), unsupported.
+  static Result<Tokenizer> create(Vocabulary vocabulary);
+  static Result<Tokenizer> from_json(std::string_view tokenizer_json, const std::string& file);
+  ~Tokenizer();
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+
+  [[nodiscard]] std::vector<std::int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
+  // Bytes of the tokens joined; may end inside a UTF-8 sequence only if the ids do. Unknown ids are skipped.
+  [[nodiscard]] std::string decode(std::span<const std::int32_t> ids, bool skip_special = true) const;
+  [[nodiscard]] std::string token_bytes(std::int32_t id) const;  // what one token adds to the text
+  [[nodiscard]] const Vocabulary& vocabulary() const;
+
+ private:
+  struct State;
+  explicit Tokenizer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Streaming decode: give ids one by one, get text that never ends inside a UTF-8 sequence.
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);
+  std::string push(std::int32_t id);  // what can be shown now, possibly nothing
+  std::string finish();               // the rest, broken sequences as U+FFFD
+
+ private:
+  const Tokenizer* tokenizer_;
+  bool skip_special_;
+  bool at_start_ = true;
+  std::string pending_;
+};
+
+}  // namespace quernel::text
