@@ -19,9 +19,8 @@ std::string check_message(fmt::format_string<Args...> format, Args&&... args) {
 
 }  // namespace quernel::detail
 
-#define QUERNEL_CHECK(condition, ...)                                                             \
-  do {                                                                                            \
-    if (!(condition)) [[unlikely]]                                                                \
-      ::quernel::detail::check_failed(__FILE__, __LINE__, #condition,                             \
-                                      ::quernel::detail::check_message(__VA_ARGS__));             \
+#define QUERNEL_CHECK(condition, ...)                                                                                 \
+  do {                                                                                                                \
+    if (!(condition)) [[unlikely]]                                                                                    \
+      ::quernel::detail::check_failed(__FILE__, __LINE__, #condition, ::quernel::detail::check_message(__VA_ARGS__)); \
   } while (false)

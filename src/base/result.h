@@ -19,18 +19,18 @@ namespace quernel {
 
 // What kind of fault; the command line maps each to an exit code (apps/quernel/exit_codes.h).
 enum class Fault {
-  invalid_argument,    // the caller asked for something impossible
-  usage,               // the command line itself is wrong
-  not_found,           // a file, tensor or key does not exist
-  io_error,            // the system refused a read or a write
-  corrupt,             // bytes contradict their own format
-  unsupported,         // well formed, but nothing we can handle
-  limit_exceeded,      // a limit of docs/limits.md was passed
-  out_of_memory,       // the memory ceiling would be, or was, exceeded
-  out_of_disk,         // no space left where the output goes
-  verification_failed, // what was written is not what was computed, or a quality gate failed
-  incompatible_state,  // a work directory belongs to another job
-  interrupted,         // the user asked to stop; state is saved
+  invalid_argument,     // the caller asked for something impossible
+  usage,                // the command line itself is wrong
+  not_found,            // a file, tensor or key does not exist
+  io_error,             // the system refused a read or a write
+  corrupt,              // bytes contradict their own format
+  unsupported,          // well formed, but nothing we can handle
+  limit_exceeded,       // a limit of docs/limits.md was passed
+  out_of_memory,        // the memory ceiling would be, or was, exceeded
+  out_of_disk,          // no space left where the output goes
+  verification_failed,  // what was written is not what was computed, or a quality gate failed
+  incompatible_state,   // a work directory belongs to another job
+  interrupted,          // the user asked to stop; state is saved
 };
 
 const char* to_string(Fault fault);
@@ -45,7 +45,7 @@ struct Error {
   std::optional<std::uint64_t> offset;  // bytes from the start of file
   std::string expected;
   std::string found;
-  std::string hint;                     // what the user can do, or the option that overrides
+  std::string hint;  // what the user can do, or the option that overrides
 
   Error() = default;
   Error(Fault fault_in, std::string message_in) : fault(fault_in), message(std::move(message_in)) {}
@@ -137,8 +137,7 @@ inline Status ok_status() { return {}; }
   declaration = std::move(temporary).value()
 
 // QUERNEL_TRY_STATUS(f()): go on, or return the error.
-#define QUERNEL_TRY_STATUS(expression)                                      \
-  do {                                                                      \
-    if (auto quernel_status_ = (expression); !quernel_status_.ok())         \
-      return std::move(quernel_status_).error();                            \
+#define QUERNEL_TRY_STATUS(expression)                                                                         \
+  do {                                                                                                         \
+    if (auto quernel_status_ = (expression); !quernel_status_.ok()) return std::move(quernel_status_).error(); \
   } while (false)

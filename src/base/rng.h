@@ -1,10 +1,10 @@
 // Counter-based random numbers: Philox4x32-10.
 //
-// The n-th number depends on (key, stream, n) only, never on what was drawn before, so work can be split over any number
-// of threads, stopped and resumed without changing a result.
+// The n-th number depends on (key, stream, n) only, never on what was drawn before, so work can be split over any
+// number of threads, stopped and resumed without changing a result.
 //
-// Source   Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011; golden values of its known-answer test
-// Threads  pure functions; CounterRng is a value with a position of its own
+// Source   Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011; golden values of its known-answer
+// test Threads  pure functions; CounterRng is a value with a position of its own
 #pragma once
 
 #include <array>

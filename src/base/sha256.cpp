@@ -15,7 +15,8 @@ struct Sha256::Context {
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
   void reset() const {
-    QUERNEL_CHECK(handle != nullptr && EVP_DigestInit_ex(handle, EVP_sha256(), nullptr) == 1, "libcrypto has no SHA-256");
+    QUERNEL_CHECK(handle != nullptr && EVP_DigestInit_ex(handle, EVP_sha256(), nullptr) == 1,
+                  "libcrypto has no SHA-256");
   }
 };
 

@@ -1,8 +1,8 @@
 // Writing a file so that its final name holds the old content, the new content, or nothing; never a part.
 //
 // Protocol  temporary name in the same folder, write, fsync, close, rename, fsync of the folder
-// Errors    out_of_disk (ENOSPC, EDQUOT, EFBIG), io_error; a failed write or fsync is final: the temporary file is removed
-// Threads   one thread at a time
+// Errors    out_of_disk (ENOSPC, EDQUOT, EFBIG), io_error; a failed write or fsync is final: the temporary file is
+// removed Threads   one thread at a time
 #pragma once
 
 #include <cstddef>

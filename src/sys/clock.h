@@ -17,7 +17,7 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_;
 };
 
-std::string utc_timestamp();                   // "2026-11-22T05:11:32Z"
-std::string format_duration(double seconds);   // "7.3 s", "2 min 05 s", "1 h 12 min"
+std::string utc_timestamp();                  // "2026-11-22T05:11:32Z"
+std::string format_duration(double seconds);  // "7.3 s", "2 min 05 s", "1 h 12 min"
 
 }  // namespace quernel::sys

@@ -1,7 +1,7 @@
 // What this CPU can do: the only place that asks it, and the only place that asks Linux for AMX.
 //
-// Override  QUERNEL_ISA=scalar|avx2|avx512|avx512_vnni|avx512_bf16|amx|neon forces a level; it fails where the CPU lacks it
-// Threads   detection runs once; the answer does not change afterwards
+// Override  QUERNEL_ISA=scalar|avx2|avx512|avx512_vnni|avx512_bf16|amx|neon forces a level; it fails where the CPU
+// lacks it Threads   detection runs once; the answer does not change afterwards
 #pragma once
 
 #include <string>

@@ -1,8 +1,8 @@
 // A whole file mapped read-only.
 //
 // Errors   not_found, io_error; unsupported if it is not a regular file; an empty file maps to an empty span
-// Hazard   a file truncated by somebody else while it is mapped raises SIGBUS on access; readers check every size at open
-// Threads  const access from any thread
+// Hazard   a file truncated by somebody else while it is mapped raises SIGBUS on access; readers check every size at
+// open Threads  const access from any thread
 #pragma once
 
 #include <cstddef>

@@ -16,8 +16,8 @@ std::uint64_t resident_bytes();       // now
 std::uint64_t peak_resident_bytes();  // highest since the process began
 std::uint64_t available_bytes();      // what the system (or its cgroup) still has
 
-// A ceiling that parts of a job reserve from before they allocate. Mapped files are not counted: the system may drop their
-// pages at any time.
+// A ceiling that parts of a job reserve from before they allocate. Mapped files are not counted: the system may drop
+// their pages at any time.
 class MemoryBudget {
  public:
   explicit MemoryBudget(std::uint64_t ceiling_bytes) : ceiling_(ceiling_bytes) {}  // 0: no ceiling

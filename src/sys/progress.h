@@ -9,11 +9,11 @@
 namespace quernel::sys {
 
 struct ProgressEvent {
-  std::string stage;              // "quantize", "eval ppl", ...
-  std::string item;               // "model.layers.3.self_attn.q_proj"; empty: a mere tick
-  std::int64_t done = 0;          // items finished, this one included
-  std::int64_t total = 0;         // 0: unknown
-  std::string detail;             // "4 bit g64  loss 1.2e-3"
+  std::string stage;       // "quantize", "eval ppl", ...
+  std::string item;        // "model.layers.3.self_attn.q_proj"; empty: a mere tick
+  std::int64_t done = 0;   // items finished, this one included
+  std::int64_t total = 0;  // 0: unknown
+  std::string detail;      // "4 bit g64  loss 1.2e-3"
   double item_seconds = 0.0;
   double remaining_seconds = -1;  // below 0: unknown
   std::uint64_t resident_bytes = 0;

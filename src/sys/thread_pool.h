@@ -1,7 +1,7 @@
 // A fixed set of threads that runs numbered tasks.
 //
-// The caller chooses the tasks by the problem alone, never by the number of threads; each task writes places of its own,
-// sums are joined in task order by the caller. Then results do not depend on the number of threads.
+// The caller chooses the tasks by the problem alone, never by the number of threads; each task writes places of its
+// own, sums are joined in task order by the caller. Then results do not depend on the number of threads.
 //
 // Threads  parallel_for is called by one thread at a time and not from inside a task
 #pragma once

@@ -1,0 +1,102 @@
+#include "sys/memory.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <limits>
+
+namespace quernel::sys {
+
+namespace {
+
+// "VmRSS:     1234 kB" of /proc/self/status or /proc/meminfo, in bytes; 0 where the field is absent.
+std::uint64_t proc_field(const char* path, const std::string& field) {
+  std::ifstream file(path);
+  std::string name;
+  while (file >> name) {
+    std::uint64_t kibibytes = 0;
+    if (name == field + ":" && file >> kibibytes) return kibibytes * 1024;
+    file.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  }
+  return 0;
+}
+
+// Bytes that the cgroup still allows; the largest number where there is no limit.
+std::uint64_t cgroup_available() {
+  constexpr std::uint64_t kNone = std::numeric_limits<std::uint64_t>::max();
+  const auto read = [](const char* path) {
+    std::ifstream file(path);
+    std::uint64_t value = 0;
+    return file >> value ? value : kNone;
+  };
+  const std::uint64_t limit =
+      std::min(read("/sys/fs/cgroup/memory.max"), read("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+  const std::uint64_t used =
+      std::min(read("/sys/fs/cgroup/memory.current"), read("/sys/fs/cgroup/memory/memory.usage_in_bytes"));
+  if (limit == kNone || used == kNone || used > limit) return kNone;
+  return limit - used;
+}
+
+}  // namespace
+
+std::uint64_t resident_bytes() { return proc_field("/proc/self/status", "VmRSS"); }
+std::uint64_t peak_resident_bytes() { return proc_field("/proc/self/status", "VmHWM"); }
+std::uint64_t available_bytes() { return std::min(proc_field("/proc/meminfo", "MemAvailable"), cgroup_available()); }
+
+Status MemoryBudget::reserve(const std::string& what, std::uint64_t bytes) {
+  const std::uint64_t before = reserved_.fetch_add(bytes);
+  const std::uint64_t now = before + bytes;
+  if (ceiling_ != 0 && now > ceiling_) {
+    reserved_.fetch_sub(bytes);
+    Error error(Fault::out_of_memory, fmt::format("{} needs {}", what, format_bytes(bytes)));
+    return std::move(error)
+        .expect(fmt::format("at most {} free under the ceiling of {}",
+                            format_bytes(ceiling_ - std::min(before, ceiling_)), format_bytes(ceiling_)),
+                format_bytes(bytes))
+        .with_hint(fmt::format("--max-memory {}M would do", now / 1'048'576 + 1));
+  }
+  std::uint64_t peak = peak_.load();
+  while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
+  }
+  return {};
+}
+
+void MemoryBudget::release(std::uint64_t bytes) { reserved_.fetch_sub(bytes); }
+
+Result<std::uint64_t> parse_bytes(const std::string& text) {
+  double value = 0;
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  const auto [rest, failure] = std::from_chars(begin, end, value);
+  std::string unit(rest, end);
+  if (unit.size() > 1 && unit.back() == 'B') unit.pop_back();
+  if (unit.size() > 1 && unit.back() == 'i') unit.pop_back();
+  constexpr std::string_view kUnits = "KMGT";
+  double factor = 1;
+  if (unit.size() == 1 && unit != "B") {
+    const auto index = kUnits.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit[0]))));
+    factor = index == std::string_view::npos ? -1 : std::pow(1024.0, static_cast<double>(index) + 1);
+  } else if (!unit.empty() && unit != "B") {
+    factor = -1;
+  }
+  const double bytes = value * factor;
+  if (failure != std::errc() || factor < 0 || !(bytes >= 0) || bytes > 0x1p62)
+    return Error(Fault::usage, "not a size").expect("a number with K, M, G or T, as 16G", "'" + text + "'");
+  return static_cast<std::uint64_t>(bytes);
+}
+
+std::string format_bytes(std::uint64_t bytes) {
+  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 999.5 && unit + 1 < std::size(kUnits)) {
+    value /= 1000;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.{}f} {}", value, value < 99.95 ? 1 : 0, kUnits[unit]);
+}
+
+}  // namespace quernel::sys
