@@ -1,7 +1,10 @@
 // One decoder block of the float forward pass, in the six steps between which calibration listens.
 //
-// Shapes   hidden and all activations are [tokens, width]; tokens of several sequences stand one after another (SequenceBatch)
-// Exact    results depend on the sequences alone: not on threads, nor on which other sequences stand in the batch
+// Shapes   hidden and all activations are [tokens, width]; tokens of several sequences stand one after another
+// (SequenceBatch) Exact    results depend on the sequences alone: not on threads, nor on which other sequences stand in
+// the batch. One
+//          exception: calls of at most kFewRows rows in all sum in another order (runtime/linear.h), which moves the
+//          last bits
 // Source   the step order of the pre-norm and post-norm families in model/config.h
 #pragma once
 
@@ -13,6 +16,8 @@
 #include "runtime/kv_cache.h"
 #include "runtime/layer_weights.h"
 #include "runtime/precision.h"
+#include "runtime/rope.h"
+#include "runtime/workspace.h"
 #include "sys/thread_pool.h"
 #include "tensor/matrix.h"
 
@@ -22,16 +27,17 @@ namespace quernel::runtime {
 struct SequenceSpan {
   std::int64_t first_row = 0;
   std::int64_t num_tokens = 0;
-  std::int64_t position = 0;   // of its first token; tokens before it are in `cache`
-  KvCache* cache = nullptr;    // null: the sequence is whole here (position == 0) and nothing is kept
+  std::int64_t position = 0;  // of its first token; tokens before it are in `cache`
+  KvCache* cache = nullptr;   // null: the sequence is whole here (position == 0) and nothing is kept
 };
 using SequenceBatch = std::vector<SequenceSpan>;
 
 struct BlockContext {
   const model::ModelConfig* config = nullptr;
-  const RopeTable* rope = nullptr;  // runtime/rope.h
+  const RopeTable* rope = nullptr;
   Precision precision = Precision::f32;
   sys::ThreadPool* pool = nullptr;
+  Workspace* workspace = nullptr;  // null: intermediate memory is taken afresh by each call
 };
 
 // site attention_in: the normalised input of q, k, v.       out [tokens, hidden]
@@ -50,6 +56,7 @@ void mlp_inner(const BlockContext& context, const LayerWeights& weights, ConstMa
 void mlp_finish(const BlockContext& context, const LayerWeights& weights, ConstMatrixView mlp_out, MatrixView hidden);
 
 // All six.
-void forward_block(const BlockContext& context, const LayerWeights& weights, const SequenceBatch& batch, MatrixView hidden);
+void forward_block(const BlockContext& context, const LayerWeights& weights, const SequenceBatch& batch,
+                   MatrixView hidden);
 
 }  // namespace quernel::runtime

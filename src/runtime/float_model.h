@@ -15,6 +15,7 @@
 #include "runtime/layer_weights.h"
 #include "runtime/precision.h"
 #include "runtime/rope.h"
+#include "runtime/workspace.h"
 #include "sys/thread_pool.h"
 
 namespace quernel::runtime {
@@ -25,11 +26,15 @@ class FloatModel {
   static Result<FloatModel> load(const model::Checkpoint& checkpoint, sys::ThreadPool& pool, Precision precision);
 
   [[nodiscard]] const model::ModelConfig& config() const { return *config_; }
+  [[nodiscard]] const EndWeights& ends() const { return ends_; }
+  [[nodiscard]] const LayerWeights& layer(std::int64_t index) const { return layers_[static_cast<std::size_t>(index)]; }
+  [[nodiscard]] Precision precision() const { return precision_; }
   [[nodiscard]] KvCache make_cache(std::int64_t max_tokens) const;
 
-  // Runs the tokens of all sequences; `tokens` lists them in the order of `batch`. hidden [tokens, hidden_size] receives the
-  // output of the last block, before the final norm. Errors: invalid_argument for a token id outside the vocabulary or a
-  // position past the cache.
+  // Runs the tokens of all sequences; `tokens` lists them in the order of `batch`. hidden [tokens, hidden_size]
+  // receives the output of the last block, before the final norm. A cache must hold the tokens before `position` (later
+  // ones are forgotten) and ends up holding these too. Errors: invalid_argument for a token id outside the vocabulary,
+  // a position past the cache, a sequence without cache that does not begin at 0.
   Status forward(std::span<const std::int32_t> tokens, const SequenceBatch& batch, MatrixView hidden) const;
   // logits [rows, vocab_size] = head(final_norm(hidden)), with scale and soft cap.
   void logits(ConstMatrixView hidden, MatrixView out) const;
@@ -41,13 +46,14 @@ class FloatModel {
   EndWeights ends_;
   std::vector<LayerWeights> layers_;
   std::shared_ptr<const RopeTable> rope_;
+  std::unique_ptr<Workspace> workspace_;
 };
 
 // The ends of a model without its blocks, for work that streams layers (calibration).
 // hidden [tokens, hidden_size] = embedding rows * embedding scale.
 Status embed_tokens(const model::ModelConfig& config, const EndWeights& ends, std::span<const std::int32_t> tokens,
                     MatrixView hidden);
-void compute_logits(const model::ModelConfig& config, const EndWeights& ends, Precision precision, ConstMatrixView hidden,
-                    MatrixView out, sys::ThreadPool& pool);
+void compute_logits(const model::ModelConfig& config, const EndWeights& ends, Precision precision,
+                    ConstMatrixView hidden, MatrixView out, sys::ThreadPool& pool);
 
 }  // namespace quernel::runtime

@@ -23,10 +23,10 @@ namespace quernel::runtime {
 struct LinearWeight {
   std::int64_t rows = 0;
   std::int64_t cols = 0;
-  ConstMatrixView f32;                          // data != null: fp32, mapped or owned
-  BasicView<const std::uint16_t> bf16;          // data != null: bf16, mapped
-  std::shared_ptr<const Matrix> owned;          // keeps f32 alive where it is not mapped
-  std::vector<float> bias;                      // [rows] or empty
+  ConstMatrixView f32;                  // data != null: fp32, mapped or owned
+  BasicView<const std::uint16_t> bf16;  // data != null: bf16, mapped
+  std::shared_ptr<const Matrix> owned;  // keeps f32 alive where it is not mapped
+  std::vector<float> bias;              // [rows] or empty
 };
 
 struct LayerWeights {
@@ -44,9 +44,9 @@ struct LayerWeights {
 };
 
 struct EndWeights {
-  LinearWeight embedding;            // [vocab, hidden]
-  LinearWeight head;                 // [vocab, hidden]; shares the embedding's memory where tied
-  std::vector<float> final_norm;     // [hidden]
+  LinearWeight embedding;         // [vocab, hidden]
+  LinearWeight head;              // [vocab, hidden]; shares the embedding's memory where tied
+  std::vector<float> final_norm;  // [hidden]
 };
 
 Result<LayerWeights> load_layer(const model::Checkpoint& checkpoint, std::int64_t layer);
