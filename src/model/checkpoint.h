@@ -21,6 +21,10 @@
 #include "model/quantized_model.h"
 #include "tensor/tensor_view.h"
 
+namespace quernel::io {
+class GgufFile;
+}  // namespace quernel::io
+
 namespace quernel::model {
 
 enum class CheckpointKind { hugging_face, gguf };
@@ -33,6 +37,9 @@ struct TensorInfo {
   std::string file;        // file that holds it
   bool direct = false;     // view() gives it in place; otherwise it must be decoded by read()
 };
+
+// Refuses NaN and infinity in values already read. Errors: corrupt with tensor, row and column.
+Status check_finite(ConstMatrixView values, const std::string& tensor, const std::string& file);
 
 class Checkpoint {
  public:
@@ -64,6 +71,16 @@ class Checkpoint {
   // Weight of a module as float whatever its storage, and its bias if it has one.
   [[nodiscard]] Result<Matrix> read_weight(const std::string& module) const;
   [[nodiscard]] Result<std::optional<Matrix>> read_bias(const std::string& module) const;
+
+  // Empty, or why config_json() cannot say everything that config() says (a GGUF file may hold what Hugging Face fields cannot):
+  // writers of Hugging Face folders must refuse then.
+  [[nodiscard]] const std::string& config_obstacle() const;
+  // Tensors of the files that the architecture does not use, by name. Never an error; tools list them.
+  [[nodiscard]] const std::vector<std::string>& extra_tensors() const;
+  // Refuses NaN and infinity in a dense tensor, naming the tensor and the first place.
+  [[nodiscard]] Status check_finite(const std::string& name) const;
+  // The container of a GGUF checkpoint, for its metadata; null for a folder.
+  [[nodiscard]] const io::GgufFile* gguf() const;
 
   // Side files of the folder that belong with the model (tokenizer, generation config, licence), by name; empty for GGUF.
   [[nodiscard]] std::vector<std::string> side_files() const;

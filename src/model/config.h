@@ -55,6 +55,11 @@ struct ModelConfig {
   bool qk_norm_per_head = false;      // RMS norm of each head of q and k before RoPE, weight [head_dim] (Qwen3, Gemma3)
   bool qk_norm_full = false;          // RMS norm over all heads together, weight [heads * head_dim] (OLMo2)
   bool norm_adds_one = false;         // stored norm weights are w, used as 1 + w (Gemma, in Hugging Face files)
+  bool qkv_bias = false;              // q, k, v have biases (Qwen2 always; attention_bias of others)
+  bool out_bias = false;              // the output projection has one
+  bool mlp_bias = false;              // gate, up and down have them
+  bool fused_qkv = false;             // one module qkv_proj (Phi-3)
+  bool fused_gate_up = false;         // one module gate_up_proj (Phi-3)
   double embedding_scale = 1.0;       // sqrt(hidden) for Gemma; embedding_multiplier for Granite
   double attention_scale = 0.0;       // multiplies q k^T; always set by the reader (1/sqrt(head_dim) unless told otherwise)
   double residual_scale = 1.0;        // multiplies each branch before it joins the residual (Granite)

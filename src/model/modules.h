@@ -37,5 +37,28 @@ struct LinearModule {
 // The modules of one layer in checkpoint order, by architecture.
 std::vector<LinearModule> linear_modules(const ModelConfig& config, std::int64_t layer);
 std::int64_t site_width(const ModelConfig& config, Site site);  // in_features of a site
+bool has_bias(const ModelConfig& config, Linear linear);
+
+// Tensors outside the blocks.
+inline constexpr const char* kEmbeddingTensor = "model.embed_tokens.weight";  // [vocab, hidden]
+inline constexpr const char* kFinalNormTensor = "model.norm.weight";          // [hidden]
+inline constexpr const char* kHeadModule = "lm_head";                         // weight [vocab, hidden]; may be absent where tied
+
+// Names of a layer's norm tensors; empty where the architecture has none. The same Hugging Face name means different places in
+// different families: post_attention_layernorm stands before the MLP in Llama and after attention in Gemma 2.
+struct NormNames {
+  std::string attention, attention_post;  // [hidden]
+  std::string mlp, mlp_post;              // [hidden]
+  std::string q, k;                       // [head_dim], or [heads * head_dim] and [kv_heads * head_dim] with qk_norm_full
+};
+NormNames norm_names(const ModelConfig& config, std::int64_t layer);
+
+// Every dense tensor that a model of this shape has, in the order of a forward pass. The head is listed only where it is not tied.
+struct ExpectedTensor {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  bool linear_weight = false;  // weight of a linear module: may be quantized instead
+};
+std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config);
 
 }  // namespace quernel::model
