@@ -1,0 +1,99 @@
+#include "codec/int_pack_gptq.h"
+
+#include <fmt/format.h>
+
+#include "codec/int_pack.h"
+#include "codec/int_pack_checks.h"
+#include "tensor/half.h"
+
+namespace quernel::codec {
+namespace {
+
+Result<std::vector<std::uint16_t>> transposed_f16(const std::vector<float>& scales, std::int64_t rows,
+                                                  std::int64_t groups) {
+  std::vector<std::uint16_t> out(scales.size());
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t group = 0; group < groups; ++group) {
+      const float scale = scales[static_cast<std::size_t>(row * groups + group)];
+      const std::uint16_t half = float_to_f16(scale);
+      if (f16_to_float(half) != scale) {
+        return Error(Fault::invalid_argument,
+                     fmt::format("scale {} of row {}, group {} is no F16 value", scale, row, group))
+            .in_field("scales")
+            .with_hint("quantize with --scale-dtype f16, or export compressed-tensors");
+      }
+      out[static_cast<std::size_t>(group * rows + row)] = half;
+    }
+  }
+  return out;
+}
+
+// Fields [groups, rows] -> zero points [rows, groups].
+std::vector<std::uint8_t> zeros_of_fields(const std::vector<std::uint8_t>& fields, const GptqLayout& layout,
+                                          std::int64_t groups) {
+  std::vector<std::uint8_t> zeros = transpose_codes(fields, groups, layout.rows);
+  if (layout.zeros == GptqZeros::v2) return zeros;
+  const auto mask = static_cast<unsigned>((1 << layout.bits) - 1);
+  for (std::uint8_t& zero : zeros) zero = static_cast<std::uint8_t>((zero + 1U) & mask);
+  return zeros;
+}
+
+Result<std::vector<std::uint8_t>> read_zeros(const TensorView& qzeros, const GptqLayout& layout, std::int64_t groups) {
+  QUERNEL_TRY_STATUS(expect_tensor(qzeros, DType::i32, {groups, packed_words(layout.rows, layout.bits)}, "qzeros"));
+  const auto count = static_cast<std::size_t>(groups * layout.rows);
+  if (layout.symmetric) return std::vector<std::uint8_t>(count, static_cast<std::uint8_t>(1 << (layout.bits - 1)));
+  std::vector<std::uint8_t> fields(count);
+  unpack_rows(qzeros.bytes, groups, layout.rows, layout.bits, fields);
+  return zeros_of_fields(fields, layout, groups);
+}
+
+}  // namespace
+
+Result<GptqTensors> pack_gptq(const IntegerMatrix& matrix, GptqZeros zeros) {
+  const std::int64_t groups = matrix.num_groups();
+  GptqTensors out;
+  QUERNEL_TRY(out.scales, transposed_f16(matrix.scales, matrix.rows, groups));
+  out.qweight = pack_rows_transposed(matrix.codes, matrix.rows, matrix.cols, matrix.bits);
+  std::vector<std::uint8_t> fields = transpose_codes(matrix.zero_points, matrix.rows, groups);
+  if (zeros == GptqZeros::v1) {
+    const auto mask = static_cast<unsigned>((1 << matrix.bits) - 1);
+    for (std::uint8_t& field : fields) field = static_cast<std::uint8_t>((field - 1U) & mask);
+  }
+  out.qzeros = pack_rows(fields, groups, matrix.rows, matrix.bits);
+  out.g_idx = matrix.group_of_column;
+  return out;
+}
+
+Result<IntegerMatrix> unpack_gptq(const GptqViews& views, const GptqLayout& layout) {
+  QUERNEL_TRY_STATUS(expect_layout(layout.rows, layout.cols, layout.bits, layout.group_size));
+  IntegerMatrix out;
+  out.rows = layout.rows;
+  out.cols = layout.cols;
+  out.bits = layout.bits;
+  out.group_size = layout.group_size == -1 ? layout.cols : layout.group_size;
+  out.symmetric = layout.symmetric;
+  out.scale_dtype = views.scales.dtype;
+  const std::int64_t groups = out.num_groups();
+
+  QUERNEL_TRY_STATUS(
+      expect_tensor(views.qweight, DType::i32, {packed_words(layout.cols, layout.bits), layout.rows}, "qweight"));
+  QUERNEL_TRY(const std::vector<float> scales, read_scales(views.scales, {groups, layout.rows}, "scales"));
+  QUERNEL_TRY(out.zero_points, read_zeros(views.qzeros, layout, groups));
+  if (views.g_idx) {
+    QUERNEL_TRY(out.group_of_column, read_groups(*views.g_idx, layout.cols, groups, "g_idx"));
+  } else {
+    out.group_of_column = contiguous_groups(layout.cols, out.group_size);
+  }
+  out.scales.resize(scales.size());
+  for (std::int64_t group = 0; group < groups; ++group) {
+    for (std::int64_t row = 0; row < layout.rows; ++row) {
+      out.scales[static_cast<std::size_t>(row * groups + group)] =
+          scales[static_cast<std::size_t>(group * layout.rows + row)];
+    }
+  }
+  out.codes.resize(static_cast<std::size_t>(layout.rows * layout.cols));
+  unpack_rows_transposed(views.qweight.bytes, layout.rows, layout.cols, layout.bits, out.codes);
+  return out;
+}
+
+}  // namespace quernel::codec
