@@ -48,7 +48,7 @@ TEST(MappedFile, ContainedRefusesPathTricks) {
 
   EXPECT_EQ(text_of(*MappedFile::open_contained(folder.path(), "inside")), "in");
   EXPECT_EQ(text_of(*MappedFile::open_contained(folder.path(), "link_in")), "in");
-  for (const std::string name :
+  for (const std::string& name :
        {std::string(""), std::string("."), std::string(".."), std::string("../x"), std::string("/etc/passwd"),
         std::string("sub/../inside"), std::string("./inside"), std::string("a\0b", 3), std::string(300, 'a'),
         std::string("link_out"), std::string("link_relative"), std::string("loop")})
