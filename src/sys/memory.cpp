@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <string_view>
 
 namespace quernel::sys {
 
@@ -72,16 +74,12 @@ Result<std::uint64_t> parse_bytes(const std::string& text) {
   const char* end = begin + text.size();
   const auto [rest, failure] = std::from_chars(begin, end, value);
   std::string unit(rest, end);
-  if (unit.size() > 1 && unit.back() == 'B') unit.pop_back();
-  if (unit.size() > 1 && unit.back() == 'i') unit.pop_back();
-  constexpr std::string_view kUnits = "KMGT";
-  double factor = 1;
-  if (unit.size() == 1 && unit != "B") {
-    const auto index = kUnits.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit[0]))));
-    factor = index == std::string_view::npos ? -1 : std::pow(1024.0, static_cast<double>(index) + 1);
-  } else if (!unit.empty() && unit != "B") {
-    factor = -1;
-  }
+  for (char& letter : unit) letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
+  for (const std::string_view suffix : {"IB", "B"})
+    if (unit.size() == suffix.size() + 1 && unit.ends_with(suffix)) unit.resize(1);  // GiB, GB: G
+  constexpr std::string_view kUnits = "BKMGT";
+  const auto index = unit.empty() ? 0 : unit.size() == 1 ? kUnits.find(unit) : std::string_view::npos;
+  const double factor = index == std::string_view::npos ? -1 : std::pow(1024.0, static_cast<double>(index));
   const double bytes = value * factor;
   if (failure != std::errc() || factor < 0 || !(bytes >= 0) || bytes > 0x1p62)
     return Error(Fault::usage, "not a size").expect("a number with K, M, G or T, as 16G", "'" + text + "'");
