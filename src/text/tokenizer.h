@@ -1,8 +1,9 @@
 // Text to token ids and back.
 //
 // Exact    the ids of the `tokenizers` package for tokenizer.json, of llama.cpp's vectors for GGUF vocabularies
-// Errors   encode never fails: invalid UTF-8 is taken as bytes (byte_level) or as U+FFFD, as the reference does
-// Cost     linear in the text; a cache keeps the pieces seen
+// Bytes    encode never fails: bytes that are not UTF-8 keep their value where the vocabulary has byte tokens, and are
+//          unknown where it has not. byte_level: decode(encode(x)) == x for any bytes, unless tokens strip white space
+// Cost     linear in the text (n log n in the longest piece); a cache keeps the pieces seen, at most 8 MiB a thread
 // Threads  const functions from any thread
 #pragma once
 
@@ -20,12 +21,13 @@ namespace quernel::text {
 
 struct EncodeOptions {
   bool add_special = false;   // BOS and EOS as the vocabulary says
-  bool parse_special = true;  // special tokens written out in the text become their ids
+  bool parse_special = true;  // special tokens written out in the text become their ids; other added tokens always do
 };
 
 class Tokenizer {
  public:
-  // Errors: corrupt (a merge of unknown tokens, an id twice, no byte tokens), unsupported.
+  // Errors: corrupt (a merge of unknown tokens, a token twice, ids out of range, no byte tokens), unsupported (a regular
+  // expression that cannot be run), limit_exceeded.
   static Result<Tokenizer> create(Vocabulary vocabulary);
   static Result<Tokenizer> from_json(std::string_view tokenizer_json, const std::string& file);
   ~Tokenizer();
