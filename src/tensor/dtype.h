@@ -34,7 +34,7 @@ constexpr bool is_float(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f64;
 }
 
-std::string_view to_string(DType dtype);                       // "F32", "BF16", ...
+std::string_view to_string(DType dtype);                      // "F32", "BF16", ...
 std::optional<DType> dtype_from_name(std::string_view name);  // the same names, nothing for others
 
 }  // namespace quernel

@@ -2,7 +2,8 @@
 //
 // Shapes   in brackets beside each function; all row-major
 // Exact    results do not depend on the number of threads: work is cut into tiles by shape alone, each tile is one
-//          single-threaded library call. They may differ between instruction sets.
+//          single-threaded library call; functions with and without a pool agree bit for bit. They may differ between
+//          instruction sets, and in the last bits of a row between batches of different numbers of rows.
 // Errors   checks for shapes (our bug); Result where the numbers decide (a matrix that is not positive definite)
 // Threads  the pool passed in; functions without a pool run in the calling thread and may run inside tasks
 #pragma once
@@ -15,7 +16,8 @@
 
 namespace quernel {
 
-// out [m, n] = a [m, k] * b [n, k]^T (+ out if accumulate): the product of activations and a weight as checkpoints store it.
+// out [m, n] = a [m, k] * b [n, k]^T (+ out if accumulate): the product of activations and a weight as checkpoints
+// store it.
 void gemm_nt(ConstMatrixView a, ConstMatrixView b, MatrixView out, bool accumulate, sys::ThreadPool& pool);
 void gemm_nt(ConstMatrixView a, ConstMatrixView b, MatrixView out, bool accumulate);
 
@@ -37,6 +39,9 @@ Status invert_lower(BasicView<double> lower);
 // Upper Cholesky factor U of a^-1 (a^-1 = U^T U), the factor GPTQ works with; a [n, n] symmetric positive definite.
 Result<MatrixF64> inverse_upper_cholesky(const MatrixF64& a);
 
+// Whether the library was found; the program asks once before it begins. Every function above checks it.
+// Errors: not_found naming the files tried, unsupported naming the missing function.
+Status blas_available();
 std::string blas_description();  // "OpenBLAS 0.3.34 SkylakeX"
 
 }  // namespace quernel

@@ -1,0 +1,36 @@
+// OpenBLAS, loaded at run time. Only linalg.cpp calls it; everybody else asks blas_available() of linalg.h.
+//
+// Choice   OPENBLAS_CORETYPE follows sys::checked_isas() unless the user has set it (OpenBLAS does not know every CPU
+// and then
+//          picks an old level: 122 instead of 226 GFLOP/s were seen); QUERNEL_OPENBLAS names another library file
+// Exact    one thread a call: the library's own threads would change the order of its sums
+// Threads  functions() may be called from any thread; the first call loads the library
+#pragma once
+
+#include <cblas.h>
+
+#include <string>
+
+#include "base/result.h"
+
+namespace quernel::blas {
+
+// LAPACK's Fortran interface with 32-bit integers; the hidden lengths of character arguments come last.
+using Potrf = void (*)(const char* uplo, const int* n, double* a, const int* lda, int* info, std::size_t uplo_length);
+using Trtri = void (*)(const char* uplo, const char* diag, const int* n, double* a, const int* lda, int* info,
+                       std::size_t uplo_length, std::size_t diag_length);
+
+struct Functions {
+  decltype(&scipy_cblas_sgemm) sgemm = nullptr;
+  decltype(&scipy_cblas_ssyrk) ssyrk = nullptr;
+  Potrf dpotrf = nullptr;
+  Trtri dtrtri = nullptr;
+  std::string description;  // "OpenBLAS 0.3.34 SkylakeX"
+};
+
+// Errors: not_found with every file that was tried and the loader's words; unsupported where a function is missing.
+Status available();
+// Checks that the library is there.
+const Functions& functions();
+
+}  // namespace quernel::blas
