@@ -32,7 +32,7 @@ struct Generation {
   std::vector<std::int32_t> tokens;  // without the stop token
   StopReason reason = StopReason::max_tokens;
   double prefill_seconds = 0.0;
-  double decode_seconds = 0.0;  // of tokens after the first
+  double decode_seconds = 0.0;  // choosing the tokens, and passes for all but the first
 };
 
 // Called with each new token as soon as it is known; false ends generation (the token stays in the result).

@@ -1,0 +1,178 @@
+#include "runtime/block.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/check.h"
+#include "runtime/attention.h"
+#include "runtime/linear.h"
+#include "runtime/row_math.h"
+
+namespace quernel::runtime {
+namespace {
+
+using model::Linear;
+
+// Rows of one pass through a branch: enough for the matrix products to run at full speed, few enough for their
+// intermediate rows to stay in the last cache level.
+constexpr std::int64_t kRowsPerPass = 512;
+constexpr std::int64_t kMaxPass = kRowsPerPass + kFewRows;
+
+// Rows of the next pass. A remainder of few rows joins the pass before it: only calls that are short as a whole take
+// the path of few rows, so that a row's sums do not depend on where a pass happens to end.
+std::int64_t next_pass(std::int64_t rows_left) { return rows_left <= kMaxPass ? rows_left : kRowsPerPass; }
+
+// The context's workspace, or one for this call.
+class Scratch {
+ public:
+  explicit Scratch(const BlockContext& context) : frame_(context.workspace != nullptr ? *context.workspace : own_) {}
+  MatrixView take(std::int64_t rows, std::int64_t cols) { return frame_.take(rows, cols); }
+
+ private:
+  Workspace own_;
+  Workspace::Frame frame_;
+};
+
+void apply(const BlockContext& context, const LinearWeight& weight, ConstMatrixView x, MatrixView out) {
+  apply_linear(weight, x, out, context.precision, *context.pool);
+}
+
+void norm_or_copy(const BlockContext& context, std::span<const float> gain, ConstMatrixView hidden, MatrixView out) {
+  if (!gain.empty()) {
+    rms_norm_rows(hidden, gain, context.config->rms_norm_eps, out, *context.pool);
+    return;
+  }
+  for (std::int64_t row = 0; row < hidden.rows; ++row) {
+    std::copy(hidden.row(row).begin(), hidden.row(row).end(), out.row(row).begin());
+  }
+}
+
+// hidden += residual_scale * norm(linear(x))
+void finish_branch(const BlockContext& context, const LinearWeight& weight, std::span<const float> post_norm,
+                   ConstMatrixView x, MatrixView hidden) {
+  Scratch scratch(context);
+  const MatrixView buffer = scratch.take(std::min(x.rows, kMaxPass), hidden.cols);
+  for (std::int64_t first = 0, rows = 0; first < x.rows; first += rows) {
+    rows = next_pass(x.rows - first);
+    const MatrixView branch = buffer.row_block(0, rows);
+    apply(context, weight, x.row_block(first, rows), branch);
+    if (!post_norm.empty()) {
+      rms_norm_rows(branch, post_norm, context.config->rms_norm_eps, branch, *context.pool);
+    }
+    add_scaled(branch, context.config->residual_scale, hidden.row_block(first, rows), *context.pool);
+  }
+}
+
+void rotate_rows(const BlockContext& context, bool local, const SequenceBatch& batch, std::int64_t base_row,
+                 MatrixView heads) {
+  const std::int64_t head_dim = context.config->head_dim;
+  for (const SequenceSpan& span : batch) {
+    for (std::int64_t t = 0; t < span.num_tokens; ++t) {
+      const RopeTable::Angles angles = context.rope->at(span.position + t, local);
+      const std::span<float> row = heads.row(span.first_row - base_row + t);
+      for (std::int64_t col = 0; col < heads.cols; col += head_dim) {
+        rotate_head(angles, row.subspan(static_cast<std::size_t>(col), static_cast<std::size_t>(head_dim)));
+      }
+    }
+  }
+}
+
+// q or k of the rows of some sequences, normalised and rotated.
+void project_heads(const BlockContext& context, const LayerWeights& weights, Linear which, std::span<const float> gain,
+                   ConstMatrixView x, const SequenceBatch& batch, MatrixView out) {
+  const model::LayerConfig& layer = context.config->layers[static_cast<std::size_t>(weights.index)];
+  apply(context, weights.linear(which), x, out);
+  if (!gain.empty()) rms_norm_rows(out, gain, context.config->rms_norm_eps, out, *context.pool);
+  if (layer.rotates) rotate_rows(context, layer.local_rope, batch, 0, out);
+}
+
+// Sequences whose rows follow each other, re-based to row 0.
+void mix_sequences(const BlockContext& context, const LayerWeights& weights, ConstMatrixView x,
+                   const SequenceBatch& batch, MatrixView out) {
+  const model::ModelConfig& config = *context.config;
+  Scratch scratch(context);
+  const MatrixView queries = scratch.take(x.rows, config.q_size());
+  const MatrixView keys = scratch.take(x.rows, config.kv_size());
+  const MatrixView values = scratch.take(x.rows, config.kv_size());
+  project_heads(context, weights, Linear::q, weights.q_norm, x, batch, queries);
+  project_heads(context, weights, Linear::k, weights.k_norm, x, batch, keys);
+  apply(context, weights.linear(Linear::v), x, values);
+  attend(context, weights.index, batch, queries, keys, values, out);
+}
+
+}  // namespace
+
+void attention_input(const BlockContext& context, const LayerWeights& weights, ConstMatrixView hidden, MatrixView out) {
+  norm_or_copy(context, weights.attention_norm, hidden, out);
+}
+
+void attention_mix(const BlockContext& context, const LayerWeights& weights, ConstMatrixView attention_in,
+                   const SequenceBatch& batch, MatrixView out) {
+  // Whole sequences are taken together until a pass is full: short ones share the reading of the weights. A pass of few
+  // rows takes one more sequence, whatever its length (see next_pass).
+  for (std::size_t begin = 0; begin < batch.size();) {
+    const std::int64_t first_row = batch[begin].first_row;
+    std::int64_t rows = 0;
+    SequenceBatch pass;
+    while (begin < batch.size() && (rows <= kFewRows || rows + batch[begin].num_tokens <= kRowsPerPass ||
+                                    first_row + rows + kFewRows >= attention_in.rows)) {
+      SequenceSpan span = batch[begin++];
+      QUERNEL_CHECK(span.first_row == first_row + rows, "sequences of a batch follow each other");
+      span.first_row = rows;
+      rows += span.num_tokens;
+      pass.push_back(span);
+    }
+    mix_sequences(context, weights, attention_in.row_block(first_row, rows), pass, out.row_block(first_row, rows));
+  }
+}
+
+void attention_finish(const BlockContext& context, const LayerWeights& weights, ConstMatrixView attention_out,
+                      MatrixView hidden) {
+  finish_branch(context, weights.linear(Linear::o), weights.attention_post_norm, attention_out, hidden);
+}
+
+void mlp_input(const BlockContext& context, const LayerWeights& weights, ConstMatrixView hidden, MatrixView out) {
+  norm_or_copy(context, weights.mlp_norm, hidden, out);
+}
+
+void mlp_inner(const BlockContext& context, const LayerWeights& weights, ConstMatrixView mlp_in, MatrixView out) {
+  Scratch scratch(context);
+  const MatrixView up = scratch.take(std::min(mlp_in.rows, kMaxPass), out.cols);
+  for (std::int64_t first = 0, rows = 0; first < mlp_in.rows; first += rows) {
+    rows = next_pass(mlp_in.rows - first);
+    const ConstMatrixView x = mlp_in.row_block(first, rows);
+    const MatrixView gate = out.row_block(first, rows);
+    apply(context, weights.linear(Linear::gate), x, gate);
+    apply(context, weights.linear(Linear::up), x, up.row_block(0, rows));
+    gated_activation(context.config->activation, gate, up.row_block(0, rows), *context.pool);
+  }
+}
+
+void mlp_finish(const BlockContext& context, const LayerWeights& weights, ConstMatrixView mlp_out, MatrixView hidden) {
+  finish_branch(context, weights.linear(Linear::down), weights.mlp_post_norm, mlp_out, hidden);
+}
+
+void forward_block(const BlockContext& context, const LayerWeights& weights, const SequenceBatch& batch,
+                   MatrixView hidden) {
+  const model::ModelConfig& config = *context.config;
+  {
+    Scratch scratch(context);
+    const MatrixView input = scratch.take(hidden.rows, hidden.cols);
+    const MatrixView mixed = scratch.take(hidden.rows, config.q_size());
+    attention_input(context, weights, hidden, input);
+    attention_mix(context, weights, input, batch, mixed);
+    attention_finish(context, weights, mixed, hidden);
+  }
+  Scratch scratch(context);
+  const MatrixView input = scratch.take(std::min(hidden.rows, kMaxPass), hidden.cols);
+  const MatrixView inner = scratch.take(std::min(hidden.rows, kMaxPass), config.intermediate_size);
+  for (std::int64_t first = 0, rows = 0; first < hidden.rows; first += rows) {
+    rows = next_pass(hidden.rows - first);
+    const MatrixView part = hidden.row_block(first, rows);
+    mlp_input(context, weights, part, input.row_block(0, rows));
+    mlp_inner(context, weights, input.row_block(0, rows), inner.row_block(0, rows));
+    mlp_finish(context, weights, inner.row_block(0, rows), part);
+  }
+}
+
+}  // namespace quernel::runtime
