@@ -36,18 +36,27 @@ Result<std::vector<std::byte>> stored_scales(const IntegerMatrix& matrix) {
   return out;
 }
 
-// Rows of codes, in the dense order or in the older one, whichever the width says.
-Result<std::vector<std::uint8_t>> read_codes(const TensorView& packed, const PackQuantizedLayout& layout) {
-  const std::int64_t dense = packed_words(layout.cols, layout.bits);
-  const std::int64_t padded = padded_words(layout.cols, layout.bits);
+// Libraries before 0.17 stored 32 / bits codes a word. The widths tell; where they agree (2, 4, 8 bits, some short
+// rows) so do the bits, or nothing can tell and the order is taken to be the dense one.
+bool has_older_order(const PackQuantizedViews& views, const PackQuantizedLayout& layout) {
+  const auto differs = [&](std::int64_t count) {
+    return packed_words(count, layout.bits) != padded_words(count, layout.bits);
+  };
+  if (differs(layout.cols))
+    return views.weight_packed.shape == Shape{layout.rows, padded_words(layout.cols, layout.bits)};
+  if (!views.weight_zero_point || views.weight_zero_point->shape.empty() || !differs(layout.rows)) return false;
+  return views.weight_zero_point->shape.front() == padded_words(layout.rows, layout.bits);
+}
+
+Result<std::vector<std::uint8_t>> read_codes(const TensorView& packed, const PackQuantizedLayout& layout, bool older) {
+  const std::int64_t words = older ? padded_words(layout.cols, layout.bits) : packed_words(layout.cols, layout.bits);
+  QUERNEL_TRY_STATUS(expect_tensor(packed, DType::i32, {layout.rows, words}, "weight_packed"));
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(layout.rows * layout.cols));
-  if (padded == dense || packed.shape != Shape{layout.rows, padded}) {
-    QUERNEL_TRY_STATUS(expect_tensor(packed, DType::i32, {layout.rows, dense}, "weight_packed"));
+  if (!older) {
     unpack_rows(packed.bytes, layout.rows, layout.cols, layout.bits, codes);
     return codes;
   }
-  QUERNEL_TRY_STATUS(expect_tensor(packed, DType::i32, {layout.rows, padded}, "weight_packed"));
-  const auto row_bytes = 4 * static_cast<std::size_t>(padded);
+  const auto row_bytes = 4 * static_cast<std::size_t>(words);
   const auto row_codes = static_cast<std::size_t>(layout.cols);
   for (std::size_t row = 0; row < static_cast<std::size_t>(layout.rows); ++row) {
     unpack_padded(packed.bytes.subspan(row * row_bytes, row_bytes), layout.bits,
@@ -56,34 +65,38 @@ Result<std::vector<std::uint8_t>> read_codes(const TensorView& packed, const Pac
   return codes;
 }
 
+// fields [groups, rows] of words [padded_words(rows), groups].
+void unpack_older_zeros(const TensorView& packed, const PackQuantizedLayout& layout, std::int64_t groups,
+                        std::span<std::uint8_t> fields) {
+  const auto words = static_cast<std::size_t>(padded_words(layout.rows, layout.bits));
+  const auto row_fields = static_cast<std::size_t>(layout.rows);
+  std::vector<std::uint32_t> column(words);
+  for (std::size_t group = 0; group < static_cast<std::size_t>(groups); ++group) {
+    for (std::size_t word = 0; word < words; ++word) {
+      std::memcpy(&column[word], packed.bytes.data() + 4 * (word * static_cast<std::size_t>(groups) + group), 4);
+    }
+    unpack_padded(std::as_bytes(std::span(column)), layout.bits, fields.subspan(group * row_fields, row_fields));
+  }
+}
+
 // Zero points [rows, groups] from fields packed down the columns of [words(rows), groups].
 Result<std::vector<std::uint8_t>> read_zeros(const PackQuantizedViews& views, const PackQuantizedLayout& layout,
-                                             std::int64_t groups) {
+                                             std::int64_t groups, bool older) {
   const auto count = static_cast<std::size_t>(layout.rows * groups);
   if (layout.symmetric) return std::vector<std::uint8_t>(count, static_cast<std::uint8_t>(1 << (layout.bits - 1)));
   if (!views.weight_zero_point) {
     return Error(Fault::corrupt, "asymmetric module without zero points").in_field("weight_zero_point");
   }
   const TensorView& packed = *views.weight_zero_point;
-  const std::int64_t dense = packed_words(layout.rows, layout.bits);
-  const std::int64_t padded = padded_words(layout.rows, layout.bits);
-  std::vector<std::uint8_t> by_group(count);  // [groups, rows]
-  if (padded == dense || packed.shape != Shape{padded, groups}) {
-    QUERNEL_TRY_STATUS(expect_tensor(packed, DType::i32, {dense, groups}, "weight_zero_point"));
-    unpack_rows_transposed(packed.bytes, groups, layout.rows, layout.bits, by_group);
-    return transpose_codes(by_group, groups, layout.rows);
+  const std::int64_t words = older ? padded_words(layout.rows, layout.bits) : packed_words(layout.rows, layout.bits);
+  QUERNEL_TRY_STATUS(expect_tensor(packed, DType::i32, {words, groups}, "weight_zero_point"));
+  std::vector<std::uint8_t> fields(count);
+  if (older) {
+    unpack_older_zeros(packed, layout, groups, fields);
+  } else {
+    unpack_rows_transposed(packed.bytes, groups, layout.rows, layout.bits, fields);
   }
-  QUERNEL_TRY_STATUS(expect_tensor(packed, DType::i32, {padded, groups}, "weight_zero_point"));
-  std::vector<std::uint32_t> column(static_cast<std::size_t>(padded));
-  for (std::int64_t group = 0; group < groups; ++group) {
-    for (std::int64_t word = 0; word < padded; ++word) {
-      std::memcpy(&column[static_cast<std::size_t>(word)], packed.bytes.data() + 4 * (word * groups + group), 4);
-    }
-    unpack_padded(std::as_bytes(std::span(column)), layout.bits,
-                  std::span(by_group).subspan(static_cast<std::size_t>(group * layout.rows),
-                                              static_cast<std::size_t>(layout.rows)));
-  }
-  return transpose_codes(by_group, groups, layout.rows);
+  return transpose_codes(fields, groups, layout.rows);
 }
 
 Status check_stored_shape(const TensorView& tensor, const PackQuantizedLayout& layout) {
@@ -136,13 +149,14 @@ Result<IntegerMatrix> unpack_quantized(const PackQuantizedViews& views, const Pa
 
   if (views.weight_shape) QUERNEL_TRY_STATUS(check_stored_shape(*views.weight_shape, layout));
   QUERNEL_TRY(out.scales, expanded_scales(views.weight_scale, layout.rows, groups));
-  QUERNEL_TRY(out.zero_points, read_zeros(views, layout, groups));
+  const bool older = has_older_order(views, layout);
+  QUERNEL_TRY(out.zero_points, read_zeros(views, layout, groups, older));
   if (views.weight_g_idx) {
     QUERNEL_TRY(out.group_of_column, read_groups(*views.weight_g_idx, layout.cols, groups, "weight_g_idx"));
   } else {
     out.group_of_column = contiguous_groups(layout.cols, out.group_size);
   }
-  QUERNEL_TRY(out.codes, read_codes(views.weight_packed, layout));
+  QUERNEL_TRY(out.codes, read_codes(views.weight_packed, layout, older));
   return out;
 }
 
