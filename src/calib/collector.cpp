@@ -1,0 +1,304 @@
+#include "calib/collector.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "calib/hessian.h"
+#include "calib/hidden_store.h"
+#include "calib/state_file.h"
+#include "runtime/block.h"
+#include "runtime/float_model.h"
+#include "runtime/rope.h"
+#include "runtime/workspace.h"
+#include "sys/interrupt.h"
+#include "tensor/tensor_view.h"
+
+namespace quernel::calib {
+
+namespace {
+
+using model::Site;
+
+// Whole sequences that are computed together.
+struct Chunk {
+  std::int64_t first_row = 0;
+  std::int64_t num_rows = 0;
+  std::int64_t first_sequence = 0;
+  runtime::SequenceBatch batch;
+};
+
+std::vector<Chunk> make_chunks(std::int64_t num_sequences, std::int64_t length) {
+  std::vector<Chunk> chunks;
+  const std::int64_t step = sequences_per_chunk(length);
+  for (std::int64_t first = 0; first < num_sequences; first += step) {
+    const std::int64_t count = std::min(step, num_sequences - first);
+    Chunk& chunk = chunks.emplace_back();
+    chunk.first_sequence = first;
+    chunk.first_row = first * length;
+    chunk.num_rows = count * length;
+    for (std::int64_t i = 0; i < count; ++i) {
+      runtime::SequenceSpan span;
+      span.first_row = i * length;
+      span.num_tokens = length;
+      chunk.batch.push_back(span);
+    }
+  }
+  return chunks;
+}
+
+// Outputs that are worth keeping from collect to advance; norms are cheap enough to be computed again.
+bool is_kept(Site site) { return site == Site::attention_out || site == Site::mlp_out; }
+
+Error nonfinite(std::int64_t layer, std::string where) {
+  Error error(Fault::invalid_argument,
+              fmt::format("calibration met a value that is not finite in layer {}, {}", layer, where));
+  return std::move(error).with_hint("the weights before this place are damaged, or overflow on this text");
+}
+
+// A NaN or infinity in column j of the inputs makes diagonal element j of H one, so H tells of all of them.
+Status check_diagonal(ConstMatrixView hessian, std::int64_t layer, Site site) {
+  for (std::int64_t j = 0; j < hessian.rows; ++j) {
+    if (!std::isfinite(hessian(j, j))) {
+      return nonfinite(layer, fmt::format("inputs of site {}, channel {}", model::to_string(site), j));
+    }
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+struct BlockCalibrator::State {
+  const model::ModelConfig* config = nullptr;
+  const CalibrationSamples* samples = nullptr;
+  CalibratorOptions options;
+  MemoryPlan plan;
+  std::uint64_t reserved_bytes = 0;
+
+  std::shared_ptr<const runtime::RopeTable> rope;
+  runtime::Workspace workspace;
+  std::vector<Chunk> chunks;
+  HiddenStore hidden;  // [tokens, hidden_size]
+  HiddenStore stored;  // [tokens, widest kept site], packed to the width of the site that is kept
+  bool stored_is_valid = false;
+  Matrix normed;  // [chunk rows, hidden_size]
+  Matrix output;  // [chunk rows, widest kept site], where outputs are not stored
+
+  bool started = false;
+  std::int64_t layer = 0;
+  std::size_t site = 0;
+
+  State() = default;
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() {
+    if (options.budget != nullptr) options.budget->release(reserved_bytes);
+  }
+
+  Status allocate();
+  runtime::BlockContext context();
+  MatrixView hidden_rows(const Chunk& chunk) const { return hidden.row_block(chunk.first_row, chunk.num_rows); }
+  MatrixView output_rows(const Chunk& chunk, std::int64_t width);
+  ConstMatrixView site_input(const runtime::LayerWeights& weights, Site at, const Chunk& chunk);
+  Status check_call(const runtime::LayerWeights& weights, Site at) const;
+  Status finish_branch(const runtime::LayerWeights& weights, Site at);
+  StateHeader header() const;
+};
+
+Status BlockCalibrator::State::allocate() {
+  const std::int64_t tokens = samples->num_tokens();
+  const std::int64_t width =
+      std::max(model::site_width(*config, Site::attention_out), model::site_width(*config, Site::mlp_out));
+  std::optional<std::string> folder;
+  if (plan.spill) folder = options.spill_folder;
+  QUERNEL_TRY(hidden, HiddenStore::create(tokens, config->hidden_size, folder));
+  normed = Matrix::uninitialized(chunks.front().num_rows, config->hidden_size);
+  if (plan.recompute) {
+    output = Matrix::uninitialized(chunks.front().num_rows, width);
+  } else {
+    QUERNEL_TRY(stored, HiddenStore::create(tokens, width, std::nullopt));
+  }
+  return ok_status();
+}
+
+runtime::BlockContext BlockCalibrator::State::context() {
+  runtime::BlockContext context;
+  context.config = config;
+  context.rope = rope.get();
+  context.precision = options.precision;
+  context.pool = options.pool;
+  context.workspace = &workspace;
+  return context;
+}
+
+MatrixView BlockCalibrator::State::output_rows(const Chunk& chunk, std::int64_t width) {
+  if (plan.recompute) return {output.data(), chunk.num_rows, width};
+  return {stored.row_block(0, stored.rows()).data + chunk.first_row * width, chunk.num_rows, width};
+}
+
+// What the modules of a site read. Valid until the next call.
+ConstMatrixView BlockCalibrator::State::site_input(const runtime::LayerWeights& weights, Site at, const Chunk& chunk) {
+  const MatrixView norm_out(normed.data(), chunk.num_rows, config->hidden_size);
+  const bool in_attention = at == Site::attention_in || at == Site::attention_out;
+  if (in_attention) {
+    runtime::attention_input(context(), weights, hidden_rows(chunk), norm_out);
+  } else {
+    runtime::mlp_input(context(), weights, hidden_rows(chunk), norm_out);
+  }
+  if (!is_kept(at)) return norm_out;
+  const MatrixView out = output_rows(chunk, model::site_width(*config, at));
+  if (in_attention) {
+    runtime::attention_mix(context(), weights, norm_out, chunk.batch, out);
+  } else {
+    runtime::mlp_inner(context(), weights, norm_out, out);
+  }
+  return out;
+}
+
+Status BlockCalibrator::State::check_call(const runtime::LayerWeights& weights, Site at) const {
+  QUERNEL_CHECK(started, "embed() or restore() comes first");
+  QUERNEL_CHECK(layer < config->num_layers, "all {} layers are done", config->num_layers);
+  QUERNEL_CHECK(weights.index == layer, "layer {} given, {} is next", weights.index, layer);
+  QUERNEL_CHECK(model::kSites[site] == at, "site {} given, {} is next", model::to_string(at),
+                model::to_string(model::kSites[site]));
+  return ok_status();
+}
+
+// Adds the output of attention or MLP to the hidden states.
+Status BlockCalibrator::State::finish_branch(const runtime::LayerWeights& weights, Site at) {
+  for (const Chunk& chunk : chunks) {
+    const ConstMatrixView x = stored_is_valid ? ConstMatrixView(output_rows(chunk, model::site_width(*config, at)))
+                                              : site_input(weights, at, chunk);
+    const MatrixView out = hidden_rows(chunk);
+    if (at == Site::attention_out) {
+      runtime::attention_finish(context(), weights, x, out);
+    } else {
+      runtime::mlp_finish(context(), weights, x, out);
+    }
+    const std::int64_t bad = first_nonfinite({out.data, static_cast<std::size_t>(out.rows * out.cols)});
+    if (bad >= 0) {
+      return nonfinite(layer,
+                       fmt::format("output of {}, sample {}, token {}", at == Site::mlp_out ? "the MLP" : "attention",
+                                   (chunk.first_row + bad / out.cols) / samples->length,
+                                   (chunk.first_row + bad / out.cols) % samples->length));
+    }
+    hidden.release(chunk.first_row, chunk.num_rows);
+  }
+  stored_is_valid = false;
+  return ok_status();
+}
+
+StateHeader BlockCalibrator::State::header() const {
+  StateHeader header;
+  header.layer = layer;
+  header.rows = samples->num_tokens();
+  header.width = config->hidden_size;
+  header.length = samples->length;
+  header.samples_sha256 = samples->sha256;
+  header.precision = runtime::to_string(runtime::effective(options.precision));
+  return header;
+}
+
+Result<BlockCalibrator> BlockCalibrator::create(const model::ModelConfig& config, const CalibrationSamples& samples,
+                                                const CalibratorOptions& options) {
+  QUERNEL_CHECK(options.pool != nullptr && samples.count() > 0);
+  auto state = std::make_unique<State>();
+  state->config = &config;
+  state->samples = &samples;
+  std::uint64_t available = 0;
+  if (options.budget != nullptr && options.budget->ceiling_bytes() != 0) {
+    const std::uint64_t reserved = options.budget->reserved_bytes();
+    // 1 rather than 0, which would mean no ceiling.
+    available = std::max<std::uint64_t>(
+        1, options.budget->ceiling_bytes() - std::min(reserved, options.budget->ceiling_bytes()));
+  }
+  QUERNEL_TRY(state->plan, plan_memory(config, samples.count(), samples.length, available));
+  if (options.budget != nullptr) {
+    QUERNEL_TRY_STATUS(options.budget->reserve("calibration", state->plan.memory_bytes()));
+    state->reserved_bytes = state->plan.memory_bytes();
+  }
+  state->options = options;
+  state->rope = runtime::RopeTable::make(config);
+  state->chunks = make_chunks(samples.count(), samples.length);
+  QUERNEL_TRY_STATUS(state->allocate());
+  return BlockCalibrator(std::move(state));
+}
+
+BlockCalibrator::BlockCalibrator(std::unique_ptr<State> state) : state_(std::move(state)) {}
+BlockCalibrator::~BlockCalibrator() = default;
+BlockCalibrator::BlockCalibrator(BlockCalibrator&&) noexcept = default;
+BlockCalibrator& BlockCalibrator::operator=(BlockCalibrator&&) noexcept = default;
+
+Status BlockCalibrator::embed(const runtime::EndWeights& ends) {
+  State& state = *state_;
+  std::vector<std::int32_t> tokens;
+  for (const Chunk& chunk : state.chunks) {
+    tokens.clear();
+    for (std::size_t i = 0; i < chunk.batch.size(); ++i) {
+      const auto& window = state.samples->windows[static_cast<std::size_t>(chunk.first_sequence) + i];
+      tokens.insert(tokens.end(), window.begin(), window.end());
+    }
+    QUERNEL_TRY_STATUS(runtime::embed_tokens(*state.config, ends, tokens, state.hidden_rows(chunk)));
+    state.hidden.release(chunk.first_row, chunk.num_rows);
+  }
+  state.started = true;
+  state.stored_is_valid = false;
+  state.layer = 0;
+  state.site = 0;
+  return ok_status();
+}
+
+Result<quant::LayerStats> BlockCalibrator::collect(const runtime::LayerWeights& weights, Site site) {
+  State& state = *state_;
+  QUERNEL_TRY_STATUS(state.check_call(weights, site));
+  const std::int64_t width = model::site_width(*state.config, site);
+  quant::LayerStats stats;
+  stats.hessian = Matrix(width, width);
+  state.stored_is_valid = false;
+  for (const Chunk& chunk : state.chunks) {
+    QUERNEL_TRY_STATUS(sys::check_interrupt());
+    accumulate_hessian(state.site_input(weights, site, chunk), state.options.precision, stats.hessian,
+                       *state.options.pool);
+    stats.num_tokens += chunk.num_rows;
+    state.hidden.release(chunk.first_row, chunk.num_rows);
+  }
+  finish_hessian(stats.hessian);
+  QUERNEL_TRY_STATUS(check_diagonal(stats.hessian, state.layer, site));
+  state.stored_is_valid = is_kept(site) && !state.plan.recompute;
+  return stats;
+}
+
+Status BlockCalibrator::advance(const runtime::LayerWeights& weights, Site site) {
+  State& state = *state_;
+  QUERNEL_TRY_STATUS(state.check_call(weights, site));
+  if (is_kept(site)) QUERNEL_TRY_STATUS(state.finish_branch(weights, site));
+  state.site = (state.site + 1) % model::kSites.size();
+  if (state.site == 0) ++state.layer;
+  return ok_status();
+}
+
+std::int64_t BlockCalibrator::next_layer() const { return state_->layer; }
+model::Site BlockCalibrator::next_site() const { return model::kSites[state_->site]; }
+const MemoryPlan& BlockCalibrator::plan() const { return state_->plan; }
+
+Status BlockCalibrator::save(const std::string& path) const {
+  QUERNEL_CHECK(state_->started && state_->site == 0, "hidden states are saved between layers");
+  return save_state(path, state_->header(), state_->hidden);
+}
+
+Status BlockCalibrator::restore(const std::string& path) {
+  QUERNEL_TRY(const std::int64_t layer, load_state(path, state_->header(), state_->hidden));
+  if (layer < 0 || layer > state_->config->num_layers) {
+    Error error(Fault::corrupt, "layer of a calibration state file");
+    return std::move(error).in_file(path).in_field("layer").expect(fmt::format("0 to {}", state_->config->num_layers),
+                                                                   std::to_string(layer));
+  }
+  state_->started = true;
+  state_->stored_is_valid = false;
+  state_->layer = layer;
+  state_->site = 0;
+  return ok_status();
+}
+
+}  // namespace quernel::calib

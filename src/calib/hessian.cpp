@@ -1,0 +1,16 @@
+#include "calib/hessian.h"
+
+#include "tensor/linalg.h"
+
+namespace quernel::calib {
+
+void accumulate_hessian(ConstMatrixView x, runtime::Precision /*precision*/, MatrixView hessian,
+                        sys::ThreadPool& pool) {
+  QUERNEL_CHECK(hessian.rows == x.cols && hessian.cols == x.cols, "[{}, {}] for {} columns", hessian.rows, hessian.cols,
+                x.cols);
+  syrk_accumulate(x, hessian, pool);
+}
+
+void finish_hessian(MatrixView hessian) { mirror_lower(hessian); }
+
+}  // namespace quernel::calib
