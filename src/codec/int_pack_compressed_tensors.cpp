@@ -11,31 +11,6 @@
 namespace quernel::codec {
 namespace {
 
-Result<std::vector<std::byte>> stored_scales(const IntegerMatrix& matrix) {
-  const std::size_t width = size_of(matrix.scale_dtype);
-  std::vector<std::byte> out(matrix.scales.size() * width);
-  for (std::size_t i = 0; i < matrix.scales.size(); ++i) {
-    const float scale = matrix.scales[i];
-    std::uint16_t half = 0;
-    float back = scale;
-    if (matrix.scale_dtype == DType::f16) {
-      half = float_to_f16(scale);
-      back = f16_to_float(half);
-    } else if (matrix.scale_dtype == DType::bf16) {
-      half = float_to_bf16(scale);
-      back = bf16_to_float(half);
-    }
-    if (back != scale) {
-      return Error(Fault::invalid_argument,
-                   fmt::format("scale {} at {} is no {} value", scale, i, to_string(matrix.scale_dtype)))
-          .in_field("weight_scale");
-    }
-    std::memcpy(out.data() + i * width, width == 4 ? static_cast<const void*>(&scale) : static_cast<const void*>(&half),
-                width);
-  }
-  return out;
-}
-
 // Libraries before 0.17 stored 32 / bits codes a word. The widths tell; where they agree (2, 4, 8 bits, some short
 // rows) so do the bits, or nothing can tell and the order is taken to be the dense one.
 bool has_older_order(const PackQuantizedViews& views, const PackQuantizedLayout& layout) {
@@ -118,6 +93,41 @@ Result<std::vector<float>> expanded_scales(const TensorView& tensor, std::int64_
 
 }  // namespace
 
+std::vector<std::uint32_t> quantized_weight_packed(const IntegerMatrix& matrix) {
+  return pack_rows(matrix.codes, matrix.rows, matrix.cols, matrix.bits);
+}
+
+std::vector<std::uint32_t> quantized_zero_points(const IntegerMatrix& matrix) {
+  const std::int64_t groups = matrix.num_groups();
+  return pack_rows_transposed(transpose_codes(matrix.zero_points, matrix.rows, groups), groups, matrix.rows,
+                              matrix.bits);
+}
+
+Result<std::vector<std::byte>> quantized_scales(const IntegerMatrix& matrix) {
+  const std::size_t width = size_of(matrix.scale_dtype);
+  std::vector<std::byte> out(matrix.scales.size() * width);
+  for (std::size_t i = 0; i < matrix.scales.size(); ++i) {
+    const float scale = matrix.scales[i];
+    std::uint16_t half = 0;
+    float back = scale;
+    if (matrix.scale_dtype == DType::f16) {
+      half = float_to_f16(scale);
+      back = f16_to_float(half);
+    } else if (matrix.scale_dtype == DType::bf16) {
+      half = float_to_bf16(scale);
+      back = bf16_to_float(half);
+    }
+    if (back != scale) {
+      return Error(Fault::invalid_argument,
+                   fmt::format("scale {} at {} is no {} value", scale, i, to_string(matrix.scale_dtype)))
+          .in_field("weight_scale");
+    }
+    std::memcpy(out.data() + i * width, width == 4 ? static_cast<const void*>(&scale) : static_cast<const void*>(&half),
+                width);
+  }
+  return out;
+}
+
 Result<PackQuantizedTensors> pack_quantized(const IntegerMatrix& matrix) {
   if (!matrix.has_contiguous_groups()) {
     return Error(Fault::invalid_argument, "columns of a group are scattered, which compressed-tensors cannot say")
@@ -125,14 +135,10 @@ Result<PackQuantizedTensors> pack_quantized(const IntegerMatrix& matrix) {
         .with_hint("use static groups with act-order, or the gptq format");
   }
   PackQuantizedTensors out;
-  QUERNEL_TRY(out.weight_scale, stored_scales(matrix));
-  out.weight_packed = pack_rows(matrix.codes, matrix.rows, matrix.cols, matrix.bits);
+  QUERNEL_TRY(out.weight_scale, quantized_scales(matrix));
+  out.weight_packed = quantized_weight_packed(matrix);
   out.weight_shape = {matrix.rows, matrix.cols};
-  if (!matrix.symmetric) {
-    const std::int64_t groups = matrix.num_groups();
-    const std::vector<std::uint8_t> by_group = transpose_codes(matrix.zero_points, matrix.rows, groups);
-    out.weight_zero_point = pack_rows_transposed(by_group, groups, matrix.rows, matrix.bits);
-  }
+  if (!matrix.symmetric) out.weight_zero_point = quantized_zero_points(matrix);
   return out;
 }
 

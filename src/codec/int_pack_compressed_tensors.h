@@ -30,6 +30,11 @@ struct PackQuantizedTensors {
   std::array<std::int64_t, 2> weight_shape{};    // I64
 };
 
+// One tensor at a time, for writers that stream.
+std::vector<std::uint32_t> quantized_weight_packed(const IntegerMatrix& matrix);
+std::vector<std::uint32_t> quantized_zero_points(const IntegerMatrix& matrix);
+Result<std::vector<std::byte>> quantized_scales(const IntegerMatrix& matrix);
+
 // Groups must be contiguous: the layout has no other (weight_g_idx left the library in 2026).
 Result<PackQuantizedTensors> pack_quantized(const IntegerMatrix& matrix);
 

@@ -9,25 +9,6 @@
 namespace quernel::codec {
 namespace {
 
-Result<std::vector<std::uint16_t>> transposed_f16(const std::vector<float>& scales, std::int64_t rows,
-                                                  std::int64_t groups) {
-  std::vector<std::uint16_t> out(scales.size());
-  for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::int64_t group = 0; group < groups; ++group) {
-      const float scale = scales[static_cast<std::size_t>(row * groups + group)];
-      const std::uint16_t half = float_to_f16(scale);
-      if (f16_to_float(half) != scale) {
-        return Error(Fault::invalid_argument,
-                     fmt::format("scale {} of row {}, group {} is no F16 value", scale, row, group))
-            .in_field("scales")
-            .with_hint("quantize with --scale-dtype f16, or export compressed-tensors");
-      }
-      out[static_cast<std::size_t>(group * rows + row)] = half;
-    }
-  }
-  return out;
-}
-
 // Fields [groups, rows] -> zero points [rows, groups].
 std::vector<std::uint8_t> zeros_of_fields(const std::vector<std::uint8_t>& fields, const GptqLayout& layout,
                                           std::int64_t groups) {
@@ -49,17 +30,44 @@ Result<std::vector<std::uint8_t>> read_zeros(const TensorView& qzeros, const Gpt
 
 }  // namespace
 
-Result<GptqTensors> pack_gptq(const IntegerMatrix& matrix, GptqZeros zeros) {
+std::vector<std::uint32_t> gptq_qweight(const IntegerMatrix& matrix) {
+  return pack_rows_transposed(matrix.codes, matrix.rows, matrix.cols, matrix.bits);
+}
+
+std::vector<std::uint32_t> gptq_qzeros(const IntegerMatrix& matrix, GptqZeros zeros) {
   const std::int64_t groups = matrix.num_groups();
-  GptqTensors out;
-  QUERNEL_TRY(out.scales, transposed_f16(matrix.scales, matrix.rows, groups));
-  out.qweight = pack_rows_transposed(matrix.codes, matrix.rows, matrix.cols, matrix.bits);
   std::vector<std::uint8_t> fields = transpose_codes(matrix.zero_points, matrix.rows, groups);
   if (zeros == GptqZeros::v1) {
     const auto mask = static_cast<unsigned>((1 << matrix.bits) - 1);
     for (std::uint8_t& field : fields) field = static_cast<std::uint8_t>((field - 1U) & mask);
   }
-  out.qzeros = pack_rows(fields, groups, matrix.rows, matrix.bits);
+  return pack_rows(fields, groups, matrix.rows, matrix.bits);
+}
+
+Result<std::vector<std::uint16_t>> gptq_scales(const IntegerMatrix& matrix) {
+  const std::int64_t groups = matrix.num_groups();
+  std::vector<std::uint16_t> out(matrix.scales.size());
+  for (std::int64_t row = 0; row < matrix.rows; ++row) {
+    for (std::int64_t group = 0; group < groups; ++group) {
+      const float scale = matrix.scales[static_cast<std::size_t>(row * groups + group)];
+      const std::uint16_t half = float_to_f16(scale);
+      if (f16_to_float(half) != scale) {
+        return Error(Fault::invalid_argument,
+                     fmt::format("scale {} of row {}, group {} is no F16 value", scale, row, group))
+            .in_field("scales")
+            .with_hint("quantize with F16 scales, or export compressed-tensors");
+      }
+      out[static_cast<std::size_t>(group * matrix.rows + row)] = half;
+    }
+  }
+  return out;
+}
+
+Result<GptqTensors> pack_gptq(const IntegerMatrix& matrix, GptqZeros zeros) {
+  GptqTensors out;
+  QUERNEL_TRY(out.scales, gptq_scales(matrix));
+  out.qweight = gptq_qweight(matrix);
+  out.qzeros = gptq_qzeros(matrix, zeros);
   out.g_idx = matrix.group_of_column;
   return out;
 }

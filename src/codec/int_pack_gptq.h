@@ -30,7 +30,12 @@ struct GptqTensors {
   std::vector<std::int32_t> g_idx;     // [K], I32
 };
 
-// v1 wraps a zero of 0 to all ones, which several engines decode as 2^b; writers give v1 to symmetric matrices only.
+// One tensor at a time, for writers that stream. v1 wraps a zero of 0 to all ones, which several engines decode as 2^b,
+// so writers give v1 to symmetric matrices only.
+std::vector<std::uint32_t> gptq_qweight(const IntegerMatrix& matrix);
+std::vector<std::uint32_t> gptq_qzeros(const IntegerMatrix& matrix, GptqZeros zeros);
+Result<std::vector<std::uint16_t>> gptq_scales(const IntegerMatrix& matrix);
+
 Result<GptqTensors> pack_gptq(const IntegerMatrix& matrix, GptqZeros zeros);
 
 struct GptqViews {
