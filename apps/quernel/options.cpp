@@ -1,0 +1,105 @@
+#include "quernel/options.h"
+
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <numeric>
+
+#include "quernel/quernel.h"
+
+namespace quernel::app {
+
+namespace {
+
+// Edits (insert, delete, replace) between two short words.
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
+std::string upper_snake(const std::string& name) {
+  std::string upper = "QUERNEL_";
+  for (const char c : name)
+    upper += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return upper;
+}
+
+}  // namespace
+
+std::vector<std::string> with_kebab_case(std::vector<std::string> arguments) {
+  for (std::string& argument : arguments) {
+    if (argument == "--") break;  // what follows is no option
+    if (!argument.starts_with("--")) continue;
+    const auto end = argument.begin() + static_cast<std::ptrdiff_t>(std::min(argument.find('='), argument.size()));
+    std::replace(argument.begin(), end, '_', '-');
+  }
+  return arguments;
+}
+
+void name_variables(CLI::App& command) {
+  for (CLI::Option* option : command.get_options())
+    if (!option->get_lnames().empty() && option->get_lnames().front() != "help" && option->get_lnames().front() != "config")
+      option->envname(upper_snake(option->get_lnames().front()));
+}
+
+void add_common(CLI::App& command, Context& context) {
+  command.add_option("--progress", context.progress, "Progress on standard error: auto (a live line on a terminal), plain, none")
+      ->check(CLI::IsMember({"auto", "plain", "none"}))
+      ->capture_default_str();
+  command.add_flag("--json", context.json, "Print the result as JSON");
+}
+
+void add_threads(CLI::App& command, int& threads) {
+  command.add_option("--threads,-t", threads, "Threads; 0: all cores of this process")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+}
+
+std::string nearest_name(const CLI::App& app, const std::string& typed) {
+  const std::string name = typed.substr(0, typed.find('='));
+  std::vector<std::string> known;
+  const auto collect = [&known](const CLI::App& level) {
+    for (const CLI::Option* option : level.get_options())
+      for (const std::string& long_name : option->get_lnames()) known.push_back("--" + long_name);
+    for (const CLI::App* command : level.get_subcommands({})) known.push_back(command->get_name());
+  };
+  collect(app);
+  for (const CLI::App* command : app.get_subcommands()) {
+    collect(*command);
+    for (const CLI::App* inner : command->get_subcommands()) collect(*inner);
+  }
+  std::string best;
+  std::size_t best_distance = name.size() / 2 + 1;  // more than half of it different: no guess
+  for (const std::string& candidate : known) {
+    const std::size_t distance = edit_distance(name, candidate);
+    if (distance >= best_distance) continue;
+    best = candidate;
+    best_distance = distance;
+  }
+  return best;
+}
+
+void print_report(const Context& context, const std::string& json, const std::string& text) {
+  std::cout << (context.json ? json + "\n" : text) << std::flush;
+}
+
+std::string read_input(const std::string& path) {
+  if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw api::Failure(api::FailureKind::run_time, "cannot open [file " + path + "]");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace quernel::app

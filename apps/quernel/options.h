@@ -1,0 +1,32 @@
+// What all sub-commands do alike with options.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "quernel/commands.h"
+
+namespace quernel::app {
+
+// `--calib_samples=4` becomes `--calib-samples=4`: both spellings are in use in the field.
+std::vector<std::string> with_kebab_case(std::vector<std::string> arguments);
+
+// Gives every option of the sub-command its variable QUERNEL_<NAME>.
+void name_variables(CLI::App& command);
+
+// --threads, --progress, --json, -v: what long commands share.
+void add_common(CLI::App& command, Context& context);
+void add_threads(CLI::App& command, int& threads);
+
+// The option or sub-command nearest to a mistyped one, or an empty string.
+std::string nearest_name(const CLI::App& app, const std::string& typed);
+
+// Prints a report on standard output: JSON or text.
+void print_report(const Context& context, const std::string& json, const std::string& text);
+
+// A whole file or standard input ("-"). Throws api::Failure.
+std::string read_input(const std::string& path);
+
+}  // namespace quernel::app

@@ -1,0 +1,185 @@
+// The front door of Quernel: everything the command line does, for C++ programs and bindings. Standard library types only.
+//
+// Errors   every function throws Failure; its kind is the exit code of the command line
+// Threads  one call at a time for each object; stop() may be called from anywhere
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace quernel::api {
+
+// Exit codes of the command line (docs/cli.md).
+enum class FailureKind : int {
+  run_time = 1,       // an input or output error, a job that cannot go on
+  usage = 2,          // an option that does not exist or cannot be
+  bad_model = 3,      // a missing, corrupt or unsupported model
+  resources = 4,      // memory or disk would be, or was, exceeded
+  verification = 5,   // what was written is not what was computed, or a quality gate failed
+  incompatible = 6,   // the work directory belongs to another job
+  interrupted = 130,  // stopped on request; state is saved
+};
+
+class Failure : public std::runtime_error {
+ public:
+  Failure(FailureKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
+  [[nodiscard]] FailureKind kind() const { return kind_; }
+
+ private:
+  FailureKind kind_;
+};
+
+struct Progress {
+  std::string stage;              // "quantize", "eval ppl", ...
+  std::string item;               // the module just finished; may be empty
+  std::int64_t done = 0;
+  std::int64_t total = 0;         // 0: unknown
+  std::string detail;             // "4 bit g64  loss 1.2e-3"
+  double item_seconds = 0.0;
+  double remaining_seconds = -1;  // below 0: unknown
+  std::uint64_t resident_bytes = 0;
+};
+
+// What long work tells while it runs. All members may be empty.
+struct Observer {
+  std::function<void(const Progress&)> on_progress;
+  std::function<void(const std::string&)> on_note;     // a line the user should see
+  std::function<void(const std::string&)> on_warning;  // a fall-back, a repaired input
+};
+
+// A result for machines and for people.
+struct Report {
+  std::string json;  // one object
+  std::string text;  // a table for terminals
+};
+
+struct QuantizeOptions {
+  std::string source;  // Hugging Face folder or GGUF file
+  std::string output;  // folder to write
+  std::string method = "gptq";
+  int bits = 4;
+  std::int64_t group_size = 0;       // elements along the input; -1: one a row; 0: largest of 128, 64, 32 that fits the model
+  std::string symmetry = "symmetric";     // asymmetric, symmetric, full-range
+  std::string search = "weighted-mse";    // minmax, mse, weighted-mse
+  int search_steps = 40;
+  double search_min_factor = 0.5;
+  std::string scale_dtype = "auto";       // f16, bf16, f32; auto: what the formats' consumers read
+  std::string order = "act-order";        // natural, act-order, group-aware
+  bool static_groups = true;
+  double damp = 0.01;
+  std::int64_t block_size = 128;
+  std::vector<std::string> formats{"compressed-tensors"};
+  std::vector<std::string> ignore;        // regular expressions on module names that stay dense
+  std::vector<std::string> calibration;   // files; empty: the built-in corpus
+  std::string calibration_field = "text";  // of JSONL records
+  std::string calibration_mode = "random";  // random, first
+  std::int64_t calibration_samples = 128;
+  std::int64_t calibration_length = 512;
+  std::uint64_t seed = 42;
+  std::string precision = "bf16";  // of calibration's products: bf16 where the CPU is faster with it, else f32
+  int threads = 0;                 // 0: all cores of this process
+  std::uint64_t max_memory_bytes = 0;
+  std::string work_dir;
+  double save_seconds = 120;
+  bool resume = false;
+  bool overwrite = false;
+  bool keep_work_dir = false;
+  bool strict = false;
+  std::string command;  // as typed, for the report
+};
+
+Report quantize(const QuantizeOptions& options, const Observer& observer = {});
+
+struct ModelOptions {
+  std::string path;
+  int threads = 0;
+  std::string precision = "f32";  // f32, bf16
+};
+
+struct PerplexityOptions {
+  ModelOptions model;
+  std::string text_path;
+  std::string convention = "gptq";  // gptq: rows joined by blank lines, whole windows; llama.cpp: raw text, second halves
+  std::int64_t context = 0;         // 0: 2048 or 512, by convention
+  std::int64_t windows = 0;         // 0: all
+};
+
+Report evaluate_perplexity(const PerplexityOptions& options, const Observer& observer = {});
+
+struct KldOptions {
+  ModelOptions model;
+  std::string reference_path;
+  std::string text_path;
+  std::int64_t context = 512;
+  std::int64_t windows = 0;   // 0: all
+  std::int64_t first_byte = 0;  // the text begins here: a held-out part of a file
+  bool use_cache = true;      // keep the reference's logits in the cache folder
+  double max_kld = 0.0;       // above 0: a larger mean is a Failure of kind verification
+};
+
+Report evaluate_kld(const KldOptions& options, const Observer& observer = {});
+
+Report inspect(const std::string& path);
+// Is OUT what its job computed, and is it this source's? `against` may be empty: then only OUT's own hashes are checked.
+Report verify(const std::string& output, const std::string& against, const Observer& observer = {});
+Report methods();
+Report version();
+
+// Text to ids and back: tokenizer.json, a model folder, or a GGUF file.
+class Tokenizer {
+ public:
+  static Tokenizer open(const std::string& path);
+  ~Tokenizer();
+  Tokenizer(Tokenizer&&) noexcept;
+  [[nodiscard]] std::vector<std::int32_t> encode(std::string_view text, bool add_special) const;
+  [[nodiscard]] std::string decode(std::span<const std::int32_t> ids, bool skip_special) const;
+
+ private:
+  struct State;
+  explicit Tokenizer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+struct GenerateOptions {
+  std::int64_t max_tokens = 128;
+  double temperature = 0.0;  // 0: greedy
+  std::int64_t top_k = 0;
+  double top_p = 1.0;
+  double min_p = 0.0;
+  double repetition_penalty = 1.0;
+  std::uint64_t seed = 0;
+};
+
+// A model ready to continue text.
+class Generator {
+ public:
+  static Generator open(const ModelOptions& options);
+  ~Generator();
+  Generator(Generator&&) noexcept;
+  // Calls on_text with each piece as soon as it is known (whole UTF-8 sequences); false ends it. Returns figures.
+  Report complete(std::string_view prompt, const GenerateOptions& options,
+                  const std::function<bool(std::string_view piece)>& on_text);
+
+ private:
+  struct State;
+  explicit Generator(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// The folder for caches: $QUERNEL_CACHE, else $XDG_CACHE_HOME/quernel, else ~/.cache/quernel.
+std::string cache_folder();
+
+// Refuses a QUERNEL_ISA that this CPU cannot do, and a missing BLAS library; call before anything else.
+void check_environment();
+
+// Long work ends at its next safe point with FailureKind::interrupted.
+void install_signal_handlers();
+void stop();
+
+}  // namespace quernel::api

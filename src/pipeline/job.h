@@ -1,0 +1,93 @@
+// One quantization job as the user asked for it, and what became of it. Plain data: the front door fills the first, reports
+// and bindings read the second.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "calib/corpus.h"
+#include "calib/sampling.h"
+#include "quant/spec.h"
+#include "runtime/precision.h"
+
+namespace quernel::pipeline {
+
+struct CalibrationChoice {
+  std::vector<std::string> sources{std::string(calib::kDefaultCorpus)};  // files or built-in names
+  std::string jsonl_field = "text";
+  std::int64_t samples = 128;
+  std::int64_t length = 512;  // tokens of a sample
+  std::uint64_t seed = 42;
+  calib::SampleMode mode = calib::SampleMode::random;
+};
+
+constexpr std::int64_t kAutoGroupSize = 0;  // largest of 128, 64, 32 that divides every input width
+
+struct QuantizeJob {
+  std::string source;  // folder or GGUF file
+  std::string output;  // folder
+  std::string method = "gptq";
+  quant::GridSpec grid;  // grid.group_size may be kAutoGroupSize
+  quant::SolverSpec solver;
+  std::vector<std::string> formats{"compressed-tensors"};
+  std::vector<std::string> ignore;  // regular expressions on module names: those stay dense
+  CalibrationChoice calibration;
+  runtime::Precision precision = runtime::Precision::bf16;  // of calibration; f32 where the CPU is no faster with bf16
+  int threads = 0;                                          // 0: all usable cores
+  std::uint64_t max_memory_bytes = 0;                       // 0: no ceiling
+  std::string work_dir;                                     // empty: <output>.job
+  double save_seconds = 120;  // hidden states are saved at the first layer boundary after this long; 0: at every one
+  bool resume = false;        // go on where an earlier run of the same job stopped
+  bool overwrite = false;     // replace an output folder that is ours
+  bool keep_work_dir = false;
+  bool strict = false;     // a fall-back of the solver is an error
+  std::string command;     // as typed, for the report
+};
+
+// One module, finished.
+struct ModuleReport {
+  std::string name;
+  std::int64_t layer = 0;
+  std::int64_t rows = 0, cols = 0;
+  int bits = 0;
+  std::int64_t group_size = 0;
+  double relative_loss = 0.0;   // tr(E H E^T) / tr(W H W^T)
+  double relative_error = 0.0;  // ||E|| / ||W||
+  double cosine = 0.0;          // between the weight and its quantized form
+  double damp = 0.0;
+  std::int64_t dead_columns = 0;
+  std::optional<std::string> fallback;
+  double seconds = 0.0;
+  bool resumed = false;  // taken from the work directory
+};
+
+struct VerifyReport {
+  bool passed = false;
+  std::int64_t modules_equal = 0;
+  std::int64_t tensors_equal = 0;
+  double logits_max_abs = 0.0;  // reloaded output against what the solver computed
+  double logits_tolerance = 0.0;
+};
+
+struct JobReport {
+  std::string output;
+  std::vector<std::string> formats;
+  std::vector<ModuleReport> modules;
+  std::vector<std::string> warnings;
+  Json calibration;       // name, hashes, counts
+  std::int64_t parameters = 0;
+  std::int64_t quantized_parameters = 0;
+  std::uint64_t bytes_in = 0;
+  std::uint64_t bytes_out = 0;
+  double decoder_bits_per_weight = 0.0;  // quantized modules: codes, scales, zero points
+  double model_bits_per_weight = 0.0;    // all bytes out over all parameters, first format
+  double seconds = 0.0;
+  std::uint64_t peak_resident_bytes = 0;
+  VerifyReport verify;
+  bool already_done = false;  // --resume met a finished output of the same job
+};
+
+}  // namespace quernel::pipeline

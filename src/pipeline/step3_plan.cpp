@@ -1,0 +1,105 @@
+#include "pipeline/step3_plan.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+
+#include "export/formats.h"
+#include "pipeline/version.h"
+#include "sys/cpu.h"
+#include "tensor/linalg.h"
+
+namespace quernel::pipeline {
+
+namespace {
+
+std::int64_t largest_common_group(const LoadedSource& source) {
+  constexpr std::array<std::int64_t, 3> kSizes{128, 64, 32};  // what engines have kernels for
+  for (const std::int64_t size : kSizes) {
+    bool divides = true;
+    for (const auto& layer : source.layers)
+      for (const model::LinearModule& module : layer) divides = divides && module.cols % size == 0;
+    if (divides) return size;
+  }
+  return kSizes.back();
+}
+
+Status check_bits(const quant::Method& method, int bits) {
+  if (std::find(method.bits.begin(), method.bits.end(), bits) != method.bits.end()) return {};
+  return Error(Fault::unsupported, fmt::format("method {} does not quantize to these bits", method.name))
+      .in_field("--bits")
+      .expect(fmt::format("{}", fmt::join(method.bits, ", ")), std::to_string(bits));
+}
+
+// Scales are kept in the type that the consumers of the formats read.
+Status check_formats(const QuantizeJob& job, const quant::Method& method) {
+  if (job.formats.empty()) return Error(Fault::usage, "no format given").in_field("--format");
+  for (const std::string& name : job.formats) {
+    if (std::find(method.formats.begin(), method.formats.end(), name) == method.formats.end())
+      return Error(Fault::unsupported, fmt::format("method {} cannot be written in this format", method.name))
+          .in_field("--format")
+          .expect(fmt::format("{}", fmt::join(method.formats, ", ")), "'" + name + "'");
+    if (std::count(job.formats.begin(), job.formats.end(), name) > 1)
+      return Error(Fault::usage, "a format is given twice").in_field("--format").expect("each once", name);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<JobPlan> step3_plan(const QuantizeJob& job, const LoadedSource& source) {
+  JobPlan plan;
+  QUERNEL_TRY(plan.method, quant::find_method(job.method));
+  QUERNEL_TRY_STATUS(check_bits(*plan.method, job.grid.bits));
+  QUERNEL_TRY_STATUS(check_formats(job, *plan.method));
+  plan.grid = job.grid;
+  plan.solver = job.solver;
+  if (plan.grid.group_size == kAutoGroupSize) plan.grid.group_size = largest_common_group(source);
+  QUERNEL_TRY_STATUS(quant::validate(plan.grid));
+  QUERNEL_TRY_STATUS(quant::validate(plan.solver));
+  const bool uses_solver = plan.method->needs_statistics;
+  plan.info.method = plan.method->name;
+  plan.info.bits = plan.grid.bits;
+  plan.info.group_size = plan.grid.group_size;
+  plan.info.symmetric = plan.grid.symmetry != quant::Symmetry::asymmetric;
+  plan.info.act_order = uses_solver && plan.solver.order == quant::ColumnOrder::act_order;
+  plan.info.static_groups = plan.solver.static_groups || !plan.info.act_order;
+  plan.info.damp = plan.solver.damp;
+  plan.info.scale_dtype = plan.grid.scale_dtype;
+  for (const std::string& format : job.formats)
+    QUERNEL_TRY_STATUS(exporter::check_holdable(format, plan.info, source.layers));
+  const runtime::Precision precision = runtime::effective(job.precision);
+  plan.numerics = fmt::format("{}; {}; {}", sys::to_string(sys::checked_isas().front()), blas_description(),
+                              runtime::to_string(precision));
+  return plan;
+}
+
+Json job_identity(const QuantizeJob& job, const LoadedSource& source, const JobPlan& plan,
+                  const std::optional<CalibrationSet>& calibration) {
+  Json identity{{"quernel", kVersion},
+                {"source", to_json(source.files)},
+                {"method", plan.method->name},
+                {"bits", plan.grid.bits},
+                {"group_size", plan.grid.group_size},
+                {"symmetry", quant::to_string(plan.grid.symmetry)},
+                {"scale_dtype", std::string(to_string(plan.grid.scale_dtype))},
+                {"search", quant::to_string(plan.grid.search)},
+                {"search_steps", plan.grid.search_steps},
+                {"search_min_factor", plan.grid.search_min_factor},
+                {"ignore", job.ignore},
+                {"formats", job.formats}};
+  if (!plan.method->needs_statistics) return identity;
+  identity["order"] = quant::to_string(plan.solver.order);
+  identity["static_groups"] = plan.solver.static_groups;
+  identity["damp"] = plan.solver.damp;
+  identity["damp_step"] = plan.solver.damp_step;
+  identity["damp_limit"] = plan.solver.damp_limit;
+  identity["block_size"] = plan.solver.block_size;
+  identity["numerics"] = plan.numerics;
+  if (calibration.has_value()) identity["calibration"] = calibration->description;
+  return identity;
+}
+
+}  // namespace quernel::pipeline

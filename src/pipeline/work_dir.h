@@ -1,0 +1,45 @@
+// The folder in which a job keeps what it has finished, so that it can be killed at any point and resumed.
+//
+// Layout   state.json   identity of the job (pipeline/fingerprint.h); written first
+//          lock         held by flock while a process works here
+//          layers/      one file a finished module (pipeline/module_store.h)
+//          hidden/      hidden states at a layer boundary: layer_NNN, the newest counts
+// Every file appears whole under its name (sys/atomic_file.h); a leftover temporary file is ignored and removed.
+//
+// Errors   incompatible_state: another process holds the lock; the folder holds another job (the field that differs is
+//          named); a folder that is no work directory
+// Threads  one thread at a time
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "sys/descriptor.h"
+
+namespace quernel::pipeline {
+
+class WorkDir {
+ public:
+  // Creates or enters. An existing one is entered only if `resume`; without it, it is refused with the hint to resume,
+  // unless it holds nothing finished.
+  static Result<WorkDir> open(const std::string& path, const Json& identity, bool resume);
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] std::string layers_folder() const { return path_ + "/layers"; }
+  [[nodiscard]] std::string spill_folder() const { return path_ + "/spill"; }
+  [[nodiscard]] std::string hidden_path(std::int64_t layer) const;
+  // The newest saved boundary, as the index of the layer that comes next.
+  [[nodiscard]] std::optional<std::int64_t> newest_hidden() const;
+  void drop_hidden_before(std::int64_t layer) const;
+
+  // Removes the folder with all that is in it; the job is done.
+  Status remove();
+
+ private:
+  std::string path_;
+  sys::Descriptor lock_;
+};
+
+}  // namespace quernel::pipeline
