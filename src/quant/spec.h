@@ -12,7 +12,8 @@ namespace quernel::quant {
 enum class Symmetry {
   asymmetric,            // integer zero point, range [min(w, 0), max(w, 0)]
   symmetric,             // zero point 2^(bits-1), range +-absmax, scale = 2 absmax / (2^bits - 1)
-  full_range_symmetric,  // zero point 2^(bits-1), the larger side reaches code 0: scale = absmax / 2^(bits-1), or its mirror
+  full_range_symmetric,  // zero point 2^(bits-1), the smallest scale that clips nothing: the negative side may reach
+                         // code 0
 };
 
 enum class ScaleSearch {
@@ -21,39 +22,43 @@ enum class ScaleSearch {
   weighted_mse,  // shrink factors, squared error weighted with diag(H); plain mse where no statistics exist
 };
 
+constexpr int kMaxSearchSteps = 256;  // finer steps are below the rounding of a 16-bit scale
+
 struct GridSpec {
   int bits = 4;                   // 2, 3, 4, 8
   std::int64_t group_size = 128;  // elements along the input; -1: one group a row
   Symmetry symmetry = Symmetry::asymmetric;
   DType scale_dtype = DType::f16;  // scales are rounded to it before any code is chosen
   ScaleSearch search = ScaleSearch::weighted_mse;
-  int search_steps = 40;              // shrink factors 1 ... search_min_factor, equally spaced
+  int search_steps = 40;  // shrink factors 1 ... search_min_factor, equally spaced
   double search_min_factor = 0.5;
 };
 
 enum class ColumnOrder {
   natural,
-  act_order,    // columns by falling diag(H); groups keep their original columns (static) or follow the order (see below)
-  group_aware,  // groups by falling max diag(H), columns sorted inside their group: the ordinary layout stays
+  act_order,    // columns by falling diag(H); groups keep their original columns (static) or follow the order (g_idx)
+  group_aware,  // groups by falling max diag(H), columns sorted inside their group; a tail group comes last
 };
 
 struct SolverSpec {
   ColumnOrder order = ColumnOrder::act_order;
-  bool static_groups = true;   // grid of a group found on the original weight before the loop; false: on the compensated one
-  double damp = 0.01;          // share of mean diag(H) added to the diagonal
-  double damp_step = 0.01;     // added after each failed factorisation
-  double damp_limit = 1.0;     // above it the matrix falls back to RTN
+  bool static_groups =
+      true;            // grid of a group found on the original weight before the loop; false: on the compensated one
+  double damp = 0.01;  // share of mean diag(H) added to the diagonal
+  double damp_step = 0.01;        // added after each failed factorisation
+  double damp_limit = 1.0;        // above it the matrix falls back to RTN
   std::int64_t block_size = 128;  // columns whose updates are delayed together
 };
 
-std::string to_string(Symmetry symmetry);
-std::string to_string(ScaleSearch search);
-std::string to_string(ColumnOrder order);
+std::string to_string(Symmetry symmetry);   // "asym", "sym", "full-range"
+std::string to_string(ScaleSearch search);  // "minmax", "mse", "weighted-mse"
+std::string to_string(ColumnOrder order);   // "natural", "act-order", "group-aware"
 Result<Symmetry> parse_symmetry(const std::string& name);
 Result<ScaleSearch> parse_scale_search(const std::string& name);
 Result<ColumnOrder> parse_column_order(const std::string& name);
 
-// Refuses what cannot be: bits outside 2, 3, 4, 8; group_size 0 or below -1; damp outside (0, 1).
+// Refuses what cannot be: bits outside 2, 3, 4, 8; group_size 0 or below -1; damp outside (0, damp_limit]; damp_limit
+// above 1; block_size below 1; scale_dtype other than f32, f16, bf16.
 Status validate(const GridSpec& grid);
 Status validate(const SolverSpec& solver);
 

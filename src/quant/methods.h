@@ -1,0 +1,33 @@
+// The functions behind the rows of registry.cpp, and what they share.
+#pragma once
+
+#include <string>
+
+#include "quant/method.h"
+
+namespace quernel::quant {
+
+Result<MethodOutcome> run_rtn(const MethodInput& input);
+Result<MethodOutcome> run_gptq(const MethodInput& input);
+
+// Specification sound, weight finite, statistics of the weight's width. Errors: invalid_argument, naming the entry.
+Status check_input(const MethodInput& input);
+
+// Rounding without error feedback. fallback: reason, where another method asks for it.
+Result<MethodOutcome> round_to_nearest(const MethodInput& input, std::optional<std::string> fallback);
+
+// The caller's pool, or one of a single thread where there is none.
+class PoolOf {
+ public:
+  explicit PoolOf(const MethodInput& input) {
+    if (input.pool == nullptr) own_.emplace(1);
+    pool_ = input.pool == nullptr ? &*own_ : input.pool;
+  }
+  sys::ThreadPool& operator*() { return *pool_; }
+
+ private:
+  std::optional<sys::ThreadPool> own_;
+  sys::ThreadPool* pool_ = nullptr;
+};
+
+}  // namespace quernel::quant

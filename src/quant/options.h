@@ -1,0 +1,17 @@
+// The options of quantization methods by name: how text becomes GridSpec and SolverSpec, and back.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "quant/method.h"
+
+namespace quernel::quant {
+
+std::vector<MethodOption> grid_options();    // of every method
+std::vector<MethodOption> solver_options();  // of methods with error feedback
+
+// The value an option has in a specification, as set_option() reads it. The name is one of the rows above.
+std::string get_option(const std::string& name, const GridSpec& grid, const SolverSpec& solver);
+
+}  // namespace quernel::quant
