@@ -5,29 +5,12 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <numeric>
 
 #include "quernel/quernel.h"
 
 namespace quernel::app {
 
 namespace {
-
-// Edits (insert, delete, replace) between two short words.
-std::size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row.back();
-}
 
 std::string upper_snake(const std::string& name) {
   std::string upper = "QUERNEL_";
@@ -80,15 +63,7 @@ std::string nearest_name(const CLI::App& app, const std::string& typed) {
     collect(*command);
     for (const CLI::App* inner : command->get_subcommands()) collect(*inner);
   }
-  std::string best;
-  std::size_t best_distance = name.size() / 2 + 1;  // more than half of it different: no guess
-  for (const std::string& candidate : known) {
-    const std::size_t distance = edit_distance(name, candidate);
-    if (distance >= best_distance) continue;
-    best = candidate;
-    best_distance = distance;
-  }
-  return best;
+  return api::nearest_word(known, name);
 }
 
 void print_report(const Context& context, const std::string& json, const std::string& text) {

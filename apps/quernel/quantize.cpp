@@ -15,48 +15,36 @@ struct Settings {
   bool symmetric = false;
   bool asymmetric = false;
   bool full_range = false;
-  bool dynamic_groups = false;
+  bool act_order = false;
 };
 
-void add_grid_options(CLI::App& command, Settings& settings) {
-  api::QuantizeOptions& options = settings.options;
-  const char* group = "Grid";
-  command.add_option("--method,-m", options.method, "Quantization method; see `quernel methods`")->group(group)->capture_default_str();
-  command.add_option("--bits,-b", options.bits, "Bits a weight: 2, 3, 4, 8")->group(group)->capture_default_str();
-  command.add_option("--group-size,-g", options.group_size,
-                     "Weights that share a scale; -1: one a row; 0: the largest of 128, 64, 32 that fits the model")
+// The options of all methods, from their registry: a new method's options appear here by themselves.
+void add_method_options(CLI::App& command, Settings& settings) {
+  const char* group = "Method";
+  command.add_option("--method,-m", settings.options.method, "Quantization method; see `quernel methods`")
       ->group(group)
       ->capture_default_str();
-  auto* sym = command.add_flag("--sym", settings.symmetric, "Symmetric grid (default)")->group(group);
-  auto* asym = command.add_flag("--asym", settings.asymmetric, "Asymmetric grid: an integer zero point a group")->group(group);
-  auto* full = command.add_flag("--full-range", settings.full_range, "Symmetric grid whose larger side uses all codes")->group(group);
+  for (const api::MethodOption& row : api::method_options()) {
+    const std::string short_name = row.name == "bits" ? ",-b" : row.name == "group-size" ? ",-g" : "";
+    const std::string default_text = row.name == "group-size" ? "largest of 128, 64, 32 that fits" : row.default_value;
+    command
+        .add_option_function<std::string>(
+            "--" + row.name + short_name,
+            [&settings, name = row.name](const std::string& value) { settings.options.method_options[name] = value; },
+            row.help + " (" + row.choices + ")")
+        ->group(group)
+        ->default_str(default_text);
+  }
+  auto* sym = command.add_flag("--sym", settings.symmetric, "Short for --symmetry sym")->group(group);
+  auto* asym = command.add_flag("--asym", settings.asymmetric, "Short for --symmetry asym")->group(group);
+  auto* full = command.add_flag("--full-range", settings.full_range, "Short for --symmetry full-range")->group(group);
   sym->excludes(asym, full);
   asym->excludes(full);
-  command.add_option("--search", options.search, "How a group's scale is found: weighted-mse (by the input's energy), mse, minmax")
-      ->group(group)
-      ->capture_default_str();
-  command.add_option("--search-steps", options.search_steps, "Scales that are tried")->group(group)->capture_default_str();
-  command.add_option("--search-min", options.search_min_factor, "Smallest scale tried, as a share of the full range")
-      ->group(group)
-      ->capture_default_str();
-  command.add_option("--scale-dtype", options.scale_dtype, "Type of stored scales: auto, f16, bf16, f32")
-      ->group(group)
-      ->capture_default_str();
-  command.add_option("--ignore", options.ignore, "Modules that stay dense: a regular expression; may be repeated")->group(group);
-}
-
-void add_solver_options(CLI::App& command, Settings& settings) {
-  api::QuantizeOptions& options = settings.options;
-  const char* group = "Solver";
-  command.add_option("--order", options.order, "Order of columns: act-order, group-aware, natural")->group(group)->capture_default_str();
-  command.add_flag("--act-order", [&options](std::int64_t) { options.order = "act-order"; }, "Short for --order act-order")
+  command.add_flag("--act-order", settings.act_order, "Short for --order act-order")->group(group);
+  command.add_option("--ignore", settings.options.ignore, "Modules that stay dense: a regular expression; may be repeated")
       ->group(group);
-  command.add_flag("--dynamic-groups", settings.dynamic_groups,
-                   "Find a group's scale when the loop reaches it; with act-order this needs a group index in the file")
+  command.add_flag("--strict", settings.options.strict, "A module that falls back to plain rounding is an error")
       ->group(group);
-  command.add_option("--damp", options.damp, "Damping: share of the mean diagonal added to the Hessian")->group(group)->capture_default_str();
-  command.add_option("--block-size", options.block_size, "Columns whose updates are delayed together")->group(group)->capture_default_str();
-  command.add_flag("--strict", options.strict, "A module that falls back to plain rounding is an error")->group(group);
 }
 
 void add_calibration_options(CLI::App& command, Settings& settings) {
@@ -98,8 +86,10 @@ void add_running_options(CLI::App& command, Settings& settings) {
 
 int run(Settings& settings, const Context& context) {
   api::QuantizeOptions& options = settings.options;
-  options.symmetry = settings.asymmetric ? "asymmetric" : settings.full_range ? "full-range" : "symmetric";
-  options.static_groups = !settings.dynamic_groups;
+  if (settings.symmetric) options.method_options["symmetry"] = "sym";
+  if (settings.asymmetric) options.method_options["symmetry"] = "asym";
+  if (settings.full_range) options.method_options["symmetry"] = "full-range";
+  if (settings.act_order) options.method_options["order"] = "act-order";
   for (const std::string& argument : context.arguments) options.command += (options.command.empty() ? "quernel " : " ") + argument;
   ProgressPrinter printer(context.progress);
   const api::Report report = api::quantize(options, printer.observer());
@@ -114,8 +104,7 @@ void add_quantize(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("quantize", "Quantize a model and write a checkpoint that is verified");
   command->add_option("model", settings->options.source, "Hugging Face folder or GGUF file")->required();
   command->add_option("--output,-o", settings->options.output, "Folder to write")->required();
-  add_grid_options(*command, *settings);
-  add_solver_options(*command, *settings);
+  add_method_options(*command, *settings);
   add_calibration_options(*command, *settings);
   add_running_options(*command, *settings);
   add_threads(*command, settings->options.threads);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -63,17 +64,9 @@ struct QuantizeOptions {
   std::string source;  // Hugging Face folder or GGUF file
   std::string output;  // folder to write
   std::string method = "gptq";
-  int bits = 4;
-  std::int64_t group_size = 0;       // elements along the input; -1: one a row; 0: largest of 128, 64, 32 that fits the model
-  std::string symmetry = "symmetric";     // asymmetric, symmetric, full-range
-  std::string search = "weighted-mse";    // minmax, mse, weighted-mse
-  int search_steps = 40;
-  double search_min_factor = 0.5;
-  std::string scale_dtype = "auto";       // f16, bf16, f32; auto: what the formats' consumers read
-  std::string order = "act-order";        // natural, act-order, group-aware
-  bool static_groups = true;
-  double damp = 0.01;
-  std::int64_t block_size = 128;
+  // Options of the method by name, as method_options() lists them: {"bits", "4"}, {"group-size", "64"}. Those not named keep
+  // their defaults; without "group-size" it is the largest of 128, 64, 32 that divides every input width.
+  std::map<std::string, std::string> method_options;
   std::vector<std::string> formats{"compressed-tensors"};
   std::vector<std::string> ignore;        // regular expressions on module names that stay dense
   std::vector<std::string> calibration;   // files; empty: the built-in corpus
@@ -130,6 +123,20 @@ Report inspect(const std::string& path);
 Report verify(const std::string& output, const std::string& against, const Observer& observer = {});
 Report methods();
 Report version();
+
+struct MethodOption {
+  std::string name;           // "group-size"
+  std::string default_value;  // "128"
+  std::string choices;        // "1 or more, -1"
+  std::string help;
+  std::vector<std::string> methods;  // that have it
+};
+
+// Every option that some method has, once.
+std::vector<MethodOption> method_options();
+
+// The candidate nearest to a mistyped word, or an empty string where none is near.
+std::string nearest_word(const std::vector<std::string>& candidates, const std::string& typed);
 
 // Text to ids and back: tokenizer.json, a model folder, or a GGUF file.
 class Tokenizer {
