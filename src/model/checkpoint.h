@@ -1,7 +1,7 @@
 // A model on disk, opened for reading: a Hugging Face folder (dense, GPTQ or compressed-tensors) or a GGUF file.
 //
-// One set of names for all: Hugging Face tensor names; GGUF tensors are renamed, and q/k rows of the llama family are put
-// back into half-split order, so nothing above this header knows where a tensor came from.
+// One set of names for all: Hugging Face tensor names; GGUF tensors are renamed, and q/k rows of the llama family are
+// put back into half-split order, so nothing above this header knows where a tensor came from.
 //
 // Errors   not_found, corrupt, unsupported (architecture, quantization method, tensor type), limit_exceeded
 // Threads  const functions from any thread
@@ -30,12 +30,12 @@ namespace quernel::model {
 enum class CheckpointKind { hugging_face, gguf };
 
 struct TensorInfo {
-  std::string name;        // Hugging Face name
-  Shape shape;             // [out, in] for matrices
-  std::string stored_type; // "F32", "BF16", "Q4_1", "I32", ...
+  std::string name;         // Hugging Face name
+  Shape shape;              // [out, in] for matrices
+  std::string stored_type;  // "F32", "BF16", "Q4_1", "I32", ...
   std::uint64_t bytes = 0;
-  std::string file;        // file that holds it
-  bool direct = false;     // view() gives it in place; otherwise it must be decoded by read()
+  std::string file;     // file that holds it
+  bool direct = false;  // view() gives it in place; otherwise it must be decoded by read()
 };
 
 // Refuses NaN and infinity in values already read. Errors: corrupt with tensor, row and column.
@@ -53,7 +53,7 @@ class Checkpoint {
   [[nodiscard]] const ModelConfig& config() const;
   [[nodiscard]] const std::vector<TensorInfo>& tensors() const;  // in file order
   [[nodiscard]] const TensorInfo* find(const std::string& name) const;
-  [[nodiscard]] std::vector<std::string> files() const;          // every file read, weights first
+  [[nodiscard]] std::vector<std::string> files() const;  // every file read, weights first
 
   // A dense tensor in place, in its stored type. Only where TensorInfo::direct.
   [[nodiscard]] Result<TensorView> view(const std::string& name) const;
@@ -72,8 +72,8 @@ class Checkpoint {
   [[nodiscard]] Result<Matrix> read_weight(const std::string& module) const;
   [[nodiscard]] Result<std::optional<Matrix>> read_bias(const std::string& module) const;
 
-  // Empty, or why config_json() cannot say everything that config() says (a GGUF file may hold what Hugging Face fields cannot):
-  // writers of Hugging Face folders must refuse then.
+  // Empty, or why config_json() cannot say everything that config() says (a GGUF file may hold what Hugging Face fields
+  // cannot): writers of Hugging Face folders must refuse then.
   [[nodiscard]] const std::string& config_obstacle() const;
   // Tensors of the files that the architecture does not use, by name. Never an error; tools list them.
   [[nodiscard]] const std::vector<std::string>& extra_tensors() const;
@@ -82,7 +82,8 @@ class Checkpoint {
   // The container of a GGUF checkpoint, for its metadata; null for a folder.
   [[nodiscard]] const io::GgufFile* gguf() const;
 
-  // Side files of the folder that belong with the model (tokenizer, generation config, licence), by name; empty for GGUF.
+  // Side files of the folder that belong with the model (tokenizer, generation config, licence), by name; empty for
+  // GGUF.
   [[nodiscard]] std::vector<std::string> side_files() const;
 
   // Drops resident pages of a tensor's bytes; they come back from disk when read again.

@@ -1,7 +1,7 @@
 // The linear layers of a decoder block: which checkpoint modules hold them and which input each of them reads.
 //
-// A block has four input sites. All modules of a site read the same activations, so they share one Hessian. Checkpoint modules
-// are the unit of quantization; a fused one (Phi-3's qkv_proj) holds several logical linears as row ranges.
+// A block has four input sites. All modules of a site read the same activations, so they share one Hessian. Checkpoint
+// modules are the unit of quantization; a fused one (Phi-3's qkv_proj) holds several logical linears as row ranges.
 #pragma once
 
 #include <array>
@@ -42,18 +42,19 @@ bool has_bias(const ModelConfig& config, Linear linear);
 // Tensors outside the blocks.
 inline constexpr const char* kEmbeddingTensor = "model.embed_tokens.weight";  // [vocab, hidden]
 inline constexpr const char* kFinalNormTensor = "model.norm.weight";          // [hidden]
-inline constexpr const char* kHeadModule = "lm_head";                         // weight [vocab, hidden]; may be absent where tied
+inline constexpr const char* kHeadModule = "lm_head";  // weight [vocab, hidden]; may be absent where tied
 
-// Names of a layer's norm tensors; empty where the architecture has none. The same Hugging Face name means different places in
-// different families: post_attention_layernorm stands before the MLP in Llama and after attention in Gemma 2.
+// Names of a layer's norm tensors; empty where the architecture has none. The same Hugging Face name means different
+// places in different families: post_attention_layernorm stands before the MLP in Llama and after attention in Gemma 2.
 struct NormNames {
   std::string attention, attention_post;  // [hidden]
   std::string mlp, mlp_post;              // [hidden]
-  std::string q, k;                       // [head_dim], or [heads * head_dim] and [kv_heads * head_dim] with qk_norm_full
+  std::string q, k;  // [head_dim], or [heads * head_dim] and [kv_heads * head_dim] with qk_norm_full
 };
 NormNames norm_names(const ModelConfig& config, std::int64_t layer);
 
-// Every dense tensor that a model of this shape has, in the order of a forward pass. The head is listed only where it is not tied.
+// Every dense tensor that a model of this shape has, in the order of a forward pass. The head is listed only where it
+// is not tied.
 struct ExpectedTensor {
   std::string name;
   std::vector<std::int64_t> shape;

@@ -11,7 +11,7 @@ namespace quernel::model {
 
 // How the quantized modules were made; becomes quantization_config.
 struct QuantizationInfo {
-  std::string method;     // "gptq", "rtn"
+  std::string method;  // "gptq", "rtn"
   int bits = 4;
   std::int64_t group_size = 128;  // -1: one group a row
   bool symmetric = false;
@@ -19,7 +19,7 @@ struct QuantizationInfo {
   bool static_groups = true;
   double damp = 0.01;
   DType scale_dtype = DType::f16;
-  std::string format;     // as a checkpoint names it: "gptq", "gptq_v2", "pack-quantized"; empty for a new result
+  std::string format;  // as a checkpoint names it: "gptq", "gptq_v2", "pack-quantized"; empty for a new result
 };
 
 struct QuantizedModel {

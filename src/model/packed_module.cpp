@@ -1,0 +1,148 @@
+#include "model/packed_module.h"
+
+#include <fmt/format.h>
+
+#include "codec/int_pack.h"
+#include "codec/int_pack_compressed_tensors.h"
+
+namespace quernel::model {
+
+namespace {
+
+Error wrong_shape(const TensorInfo& info, const std::string& expected) {
+  return Error(Fault::corrupt, "part of a quantized module has the wrong shape")
+      .in_file(info.file)
+      .in_tensor(info.name)
+      .expect(expected, quernel::to_string(info.shape));
+}
+
+Result<const TensorInfo*> require(const TensorLookup& lookup, const std::string& name) {
+  const TensorInfo* info = lookup(name);
+  if (info != nullptr) return info;
+  return Error(Fault::corrupt, "part of a quantized module is missing").in_tensor(name);
+}
+
+Result<DType> scale_type(const TensorInfo& info) {
+  const std::optional<DType> dtype = dtype_from_name(info.stored_type);
+  if (dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f32) return *dtype;
+  return Error(Fault::unsupported, "scales of this type cannot be read")
+      .in_file(info.file)
+      .in_tensor(info.name)
+      .expect("F16, BF16 or F32", info.stored_type);
+}
+
+Status find_gptq(const QuantizationConfig& config, const TensorInfo& codes, const TensorLookup& lookup,
+                 PackedModule& module) {
+  QUERNEL_TRY(const TensorInfo* scales, require(lookup, module.name + ".scales"));
+  QUERNEL_TRY(const TensorInfo* zeros, require(lookup, module.name + ".qzeros"));
+  if (codes.shape.size() != 2 || codes.shape[1] != module.rows)
+    return wrong_shape(codes, fmt::format("[.., {}]", module.rows));
+  if (scales->shape.size() != 2 || scales->shape[1] != module.rows)
+    return wrong_shape(*scales, fmt::format("[.., {}]", module.rows));
+  QUERNEL_TRY(module.scale_dtype, scale_type(*scales));
+  const PackedShapes shapes{module.rows, module.cols, codes.shape[0], scales->shape[0], std::nullopt};
+  QUERNEL_TRY(module.scheme, match_scheme(config, shapes));
+  if (config.planar && module.scheme.bits == 3)
+    return Error(Fault::unsupported, "3-bit codes in planes (gptq_p) cannot be read")
+        .in_file(codes.file)
+        .in_tensor(codes.name);
+  const Shape zeros_shape{scales->shape[0], codec::packed_words(module.rows, module.scheme.bits)};
+  if (zeros->shape != zeros_shape) return wrong_shape(*zeros, quernel::to_string(zeros_shape));
+  module.has_zero_points = true;
+  const TensorInfo* groups = lookup(module.name + ".g_idx");
+  module.has_g_idx = groups != nullptr;
+  if (groups != nullptr && groups->shape != Shape{module.cols})
+    return wrong_shape(*groups, quernel::to_string(Shape{module.cols}));
+  return ok_status();
+}
+
+Status find_pack_quantized(const QuantizationConfig& config, const TensorInfo& codes, const TensorLookup& lookup,
+                           PackedModule& module) {
+  QUERNEL_TRY(const TensorInfo* scales, require(lookup, module.name + ".weight_scale"));
+  const TensorInfo* zeros = lookup(module.name + ".weight_zero_point");
+  const TensorInfo* groups = lookup(module.name + ".weight_g_idx");
+  if (codes.shape.size() != 2 || codes.shape[0] != module.rows)
+    return wrong_shape(codes, fmt::format("[{}, ..]", module.rows));
+  const bool one_scale = scales->shape == Shape{1} || scales->shape.empty();
+  if (!one_scale && (scales->shape.size() != 2 || scales->shape[0] != module.rows))
+    return wrong_shape(*scales, fmt::format("[{}, ..]", module.rows));
+  QUERNEL_TRY(module.scale_dtype, scale_type(*scales));
+  const PackedShapes shapes{module.rows, module.cols, codes.shape[1], one_scale ? 0 : scales->shape[1],
+                            zeros == nullptr};
+  QUERNEL_TRY(module.scheme, match_scheme(config, shapes));
+  if (groups != nullptr && groups->shape != Shape{module.cols})
+    return wrong_shape(*groups, quernel::to_string(Shape{module.cols}));
+  module.has_zero_points = zeros != nullptr;
+  module.has_g_idx = groups != nullptr;
+  module.has_shape = lookup(module.name + ".weight_shape") != nullptr;
+  return ok_status();
+}
+
+Result<std::optional<TensorView>> optional_view(bool present, const ViewLookup& view, const std::string& name) {
+  if (!present) return std::optional<TensorView>{};
+  QUERNEL_TRY(TensorView found, view(name));
+  return std::optional<TensorView>(std::move(found));
+}
+
+Result<codec::IntegerMatrix> read_gptq(const PackedModule& module, const ViewLookup& view) {
+  codec::GptqViews views;
+  QUERNEL_TRY(views.qweight, view(module.name + ".qweight"));
+  QUERNEL_TRY(views.qzeros, view(module.name + ".qzeros"));
+  QUERNEL_TRY(views.scales, view(module.name + ".scales"));
+  QUERNEL_TRY(views.g_idx, optional_view(module.has_g_idx, view, module.name + ".g_idx"));
+  const codec::GptqLayout layout{
+      module.rows, module.cols, module.scheme.bits, module.scheme.group_size, module.scheme.symmetric, module.zeros};
+  return codec::unpack_gptq(views, layout);
+}
+
+Result<codec::IntegerMatrix> read_pack_quantized(const PackedModule& module, const ViewLookup& view) {
+  codec::PackQuantizedViews views;
+  QUERNEL_TRY(views.weight_packed, view(module.name + ".weight_packed"));
+  QUERNEL_TRY(views.weight_scale, view(module.name + ".weight_scale"));
+  QUERNEL_TRY(views.weight_zero_point, optional_view(module.has_zero_points, view, module.name + ".weight_zero_point"));
+  QUERNEL_TRY(views.weight_shape, optional_view(module.has_shape, view, module.name + ".weight_shape"));
+  QUERNEL_TRY(views.weight_g_idx, optional_view(module.has_g_idx, view, module.name + ".weight_g_idx"));
+  const codec::PackQuantizedLayout layout{module.rows, module.cols, module.scheme.bits, module.scheme.group_size,
+                                          module.scheme.symmetric};
+  return codec::unpack_quantized(views, layout);
+}
+
+}  // namespace
+
+std::vector<std::string> PackedModule::tensors() const {
+  std::vector<std::string> names;
+  const auto add = [&](const char* suffix) { names.push_back(name + suffix); };
+  const bool gptq = layout == PackedLayout::gptq;
+  add(gptq ? ".qweight" : ".weight_packed");
+  add(gptq ? ".scales" : ".weight_scale");
+  if (has_zero_points) add(gptq ? ".qzeros" : ".weight_zero_point");
+  if (has_g_idx) add(gptq ? ".g_idx" : ".weight_g_idx");
+  if (has_shape) add(".weight_shape");
+  return names;
+}
+
+Result<std::optional<PackedModule>> find_packed_module(const QuantizationConfig& config, const std::string& module,
+                                                       std::int64_t rows, std::int64_t cols,
+                                                       const TensorLookup& lookup) {
+  PackedModule found;
+  found.name = module;
+  found.layout = config.layout;
+  found.rows = rows;
+  found.cols = cols;
+  found.zeros = config.zeros;
+  const bool gptq = config.layout == PackedLayout::gptq;
+  const TensorInfo* codes = lookup(module + (gptq ? ".qweight" : ".weight_packed"));
+  if (codes == nullptr) return std::optional<PackedModule>{};
+  Status status = gptq ? find_gptq(config, *codes, lookup, found) : find_pack_quantized(config, *codes, lookup, found);
+  if (!status.ok()) return std::move(status).error().in_tensor(module).in_file(codes->file);
+  return std::optional<PackedModule>(std::move(found));
+}
+
+Result<codec::IntegerMatrix> read_packed_module(const PackedModule& module, const ViewLookup& view) {
+  QUERNEL_TRY(codec::IntegerMatrix matrix,
+              module.layout == PackedLayout::gptq ? read_gptq(module, view) : read_pack_quantized(module, view));
+  QUERNEL_TRY_STATUS(codec::validate(matrix));
+  return matrix;
+}
+
+}  // namespace quernel::model
