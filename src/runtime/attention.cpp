@@ -1,64 +1,89 @@
 #include "runtime/attention.h"
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "base/check.h"
+#include "base/checked.h"
+#include "kernels/attention_float/table.h"
 
 namespace quernel::runtime {
 namespace {
 
-constexpr std::int64_t kQueriesPerTask = 16;
+namespace kernel = kernels::attention_float;
 
-struct HeadTask {
+// Query rows (tokens * heads) of one task: keys are re-ordered once for all of them.
+constexpr std::int64_t kRowsPerTask = 192;
+
+// Some tokens of one sequence and the query heads of one key/value head.
+struct Task {
   const SequenceSpan* span;
-  std::int64_t head;
-  std::int64_t first;  // query within the span
+  std::int64_t kv_head;
+  std::int64_t first_token;  // within the span
+  std::int64_t num_tokens;
 };
 
-void attend_query(const model::ModelConfig& config, std::optional<std::int64_t> window, const float* query,
-                  ConstMatrixView keys, ConstMatrixView values, std::int64_t position, std::vector<float>& scores,
-                  float* out) {
-  const std::int64_t begin = window ? std::max<std::int64_t>(0, position + 1 - *window) : 0;
-  const std::int64_t count = position + 1 - begin;
-  scores.resize(static_cast<std::size_t>(count));
-  float largest = -INFINITY;
-  for (std::int64_t t = 0; t < count; ++t) {
-    const float* key = keys.row(begin + t).data();
-    float sum = 0.0F;
-    for (std::int64_t i = 0; i < config.head_dim; ++i) sum += query[i] * key[i];
-    sum *= static_cast<float>(config.attention_scale);
-    if (config.attention_softcap > 0.0) {
-      const auto cap = static_cast<float>(config.attention_softcap);
-      sum = cap * std::tanh(sum / cap);
+// Everything the tasks of one call share.
+struct Inputs {
+  const model::ModelConfig* config;
+  std::int64_t layer;
+  ConstMatrixView queries, keys, values;
+  MatrixView out;
+};
+
+void store_in_cache(const Inputs& in, const SequenceSpan& span) {
+  const std::int64_t head_dim = in.config->head_dim;
+  for (std::int64_t head = 0; head < in.config->num_kv_heads; ++head) {
+    const MatrixView cached_keys = span.cache->keys(in.layer, head);
+    const MatrixView cached_values = span.cache->values(in.layer, head);
+    for (std::int64_t t = 0; t < span.num_tokens; ++t) {
+      const float* key = in.keys.row(span.first_row + t).data() + head * head_dim;
+      const float* value = in.values.row(span.first_row + t).data() + head * head_dim;
+      std::copy(key, key + head_dim, cached_keys.row(span.position + t).data());
+      std::copy(value, value + head_dim, cached_values.row(span.position + t).data());
     }
-    scores[static_cast<std::size_t>(t)] = sum;
-    largest = std::max(largest, sum);
-  }
-  float total = 0.0F;
-  for (float& score : scores) total += score = std::exp(score - largest);
-  std::fill(out, out + config.head_dim, 0.0F);
-  for (std::int64_t t = 0; t < count; ++t) {
-    const float weight = scores[static_cast<std::size_t>(t)] / total;
-    const float* value = values.row(begin + t).data();
-    for (std::int64_t i = 0; i < config.head_dim; ++i) out[i] += weight * value[i];
   }
 }
 
-void store_in_cache(const model::ModelConfig& config, std::int64_t layer, const SequenceSpan& span,
-                    ConstMatrixView keys, ConstMatrixView values) {
-  for (std::int64_t head = 0; head < config.num_kv_heads; ++head) {
-    const MatrixView cached_keys = span.cache->keys(layer, head);
-    const MatrixView cached_values = span.cache->values(layer, head);
-    const std::int64_t first_col = head * config.head_dim;
-    for (std::int64_t t = 0; t < span.num_tokens; ++t) {
-      const float* key = keys.row(span.first_row + t).data() + first_col;
-      const float* value = values.row(span.first_row + t).data() + first_col;
-      std::copy(key, key + config.head_dim, cached_keys.row(span.position + t).data());
-      std::copy(value, value + config.head_dim, cached_values.row(span.position + t).data());
-    }
+void run(const Inputs& in, const Task& task, std::int64_t group, float* scratch) {
+  const model::ModelConfig& config = *in.config;
+  const SequenceSpan& span = *task.span;
+  const std::int64_t head_dim = config.head_dim;
+  const std::int64_t window = config.layers[static_cast<std::size_t>(in.layer)].sliding_window.value_or(0);
+  const std::int64_t first_query = span.position + task.first_token;
+  const std::int64_t first_key = window > 0 ? std::max<std::int64_t>(0, first_query + 1 - window) : 0;
+  const std::int64_t num_keys = first_query + task.num_tokens - first_key;
+  ConstMatrixView keys;
+  ConstMatrixView values;
+  if (span.cache != nullptr) {
+    keys = ConstMatrixView(span.cache->keys(in.layer, task.kv_head)).row_block(first_key, num_keys);
+    values = ConstMatrixView(span.cache->values(in.layer, task.kv_head)).row_block(first_key, num_keys);
+  } else {
+    keys = in.keys.block(span.first_row + first_key, num_keys, task.kv_head * head_dim, head_dim);
+    values = in.values.block(span.first_row + first_key, num_keys, task.kv_head * head_dim, head_dim);
   }
+  const std::int64_t row = span.first_row + task.first_token;
+  const std::int64_t col = task.kv_head * group * head_dim;
+  kernel::pick().run({.q = &in.queries(row, col),
+                      .q_token_stride = in.queries.stride,
+                      .q_head_stride = head_dim,
+                      .num_tokens = task.num_tokens,
+                      .num_heads = group,
+                      .first_query = first_query,
+                      .keys = keys.data,
+                      .key_stride = keys.stride,
+                      .values = values.data,
+                      .value_stride = values.stride,
+                      .num_keys = num_keys,
+                      .first_key = first_key,
+                      .head_dim = head_dim,
+                      .scale = static_cast<float>(config.attention_scale),
+                      .soft_cap = static_cast<float>(config.attention_softcap),
+                      .window = window,
+                      .out = &in.out(row, col),
+                      .out_token_stride = in.out.stride,
+                      .out_head_stride = head_dim,
+                      .scratch = scratch});
 }
 
 }  // namespace
@@ -66,33 +91,28 @@ void store_in_cache(const model::ModelConfig& config, std::int64_t layer, const 
 void attend(const BlockContext& context, std::int64_t layer, const SequenceBatch& batch, ConstMatrixView queries,
             ConstMatrixView keys, ConstMatrixView values, MatrixView out) {
   const model::ModelConfig& config = *context.config;
+  const Inputs in{&config, layer, queries, keys, values, out};
   const std::int64_t group = config.num_heads / config.num_kv_heads;
-  std::vector<HeadTask> tasks;
+  const std::int64_t step = ceil_div(kRowsPerTask, group);
+  std::vector<Task> tasks;
+  std::int64_t most_tokens = 0;
   for (const SequenceSpan& span : batch) {
-    if (span.cache != nullptr) store_in_cache(config, layer, span, keys, values);
-    for (std::int64_t head = 0; head < config.num_heads; ++head) {
-      for (std::int64_t first = 0; first < span.num_tokens; first += kQueriesPerTask) {
-        tasks.push_back({&span, head, first});
+    if (span.cache != nullptr) store_in_cache(in, span);
+    // Last tokens first: they see the most keys, and long tasks should not be left for the end.
+    for (std::int64_t first = (span.num_tokens - 1) / step * step; first >= 0; first -= step) {
+      const std::int64_t num_tokens = std::min(step, span.num_tokens - first);
+      most_tokens = std::max(most_tokens, num_tokens);
+      for (std::int64_t head = 0; head < config.num_kv_heads; ++head) {
+        if (num_tokens > 0) tasks.push_back({&span, head, first, num_tokens});
       }
     }
   }
-  context.pool->parallel_for(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t index) {
-    const HeadTask& task = tasks[static_cast<std::size_t>(index)];
-    const SequenceSpan& span = *task.span;
-    const std::int64_t kv_head = task.head / group;
-    const std::int64_t kv_col = kv_head * config.head_dim;
-    const bool cached = span.cache != nullptr;
-    const ConstMatrixView k = cached ? ConstMatrixView(span.cache->keys(layer, kv_head))
-                                     : keys.block(span.first_row, span.num_tokens, kv_col, config.head_dim);
-    const ConstMatrixView v = cached ? ConstMatrixView(span.cache->values(layer, kv_head))
-                                     : values.block(span.first_row, span.num_tokens, kv_col, config.head_dim);
-    std::vector<float> scores;
-    for (std::int64_t t = task.first; t < std::min(span.num_tokens, task.first + kQueriesPerTask); ++t) {
-      const std::int64_t col = task.head * config.head_dim;
-      attend_query(config, config.layers[static_cast<std::size_t>(layer)].sliding_window,
-                   queries.row(span.first_row + t).data() + col, k, v, span.position + t, scores,
-                   out.row(span.first_row + t).data() + col);
-    }
+  Workspace::Frame frame(context.workspace);
+  const MatrixView scratch =
+      frame.take(context.pool->num_threads(),
+                 ceil_div<std::int64_t>(kernel::scratch_floats(config.head_dim, most_tokens, group), 16) * 16);
+  context.pool->parallel_for_worker(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t index, int worker) {
+    run(in, tasks[static_cast<std::size_t>(index)], group, scratch.row(worker).data());
   });
 }
 

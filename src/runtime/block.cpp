@@ -1,7 +1,8 @@
 #include "runtime/block.h"
 
 #include <algorithm>
-#include <optional>
+#include <array>
+#include <vector>
 
 #include "base/check.h"
 #include "runtime/attention.h"
@@ -22,21 +23,6 @@ constexpr std::int64_t kMaxPass = kRowsPerPass + kFewRows;
 // the path of few rows, so that a row's sums do not depend on where a pass happens to end.
 std::int64_t next_pass(std::int64_t rows_left) { return rows_left <= kMaxPass ? rows_left : kRowsPerPass; }
 
-// The context's workspace, or one for this call.
-class Scratch {
- public:
-  explicit Scratch(const BlockContext& context) : frame_(context.workspace != nullptr ? *context.workspace : own_) {}
-  MatrixView take(std::int64_t rows, std::int64_t cols) { return frame_.take(rows, cols); }
-
- private:
-  Workspace own_;
-  Workspace::Frame frame_;
-};
-
-void apply(const BlockContext& context, const LinearWeight& weight, ConstMatrixView x, MatrixView out) {
-  apply_linear(weight, x, out, context.precision, *context.pool);
-}
-
 void norm_or_copy(const BlockContext& context, std::span<const float> gain, ConstMatrixView hidden, MatrixView out) {
   if (!gain.empty()) {
     rms_norm_rows(hidden, gain, context.config->rms_norm_eps, out, *context.pool);
@@ -50,12 +36,12 @@ void norm_or_copy(const BlockContext& context, std::span<const float> gain, Cons
 // hidden += residual_scale * norm(linear(x))
 void finish_branch(const BlockContext& context, const LinearWeight& weight, std::span<const float> post_norm,
                    ConstMatrixView x, MatrixView hidden) {
-  Scratch scratch(context);
+  Workspace::Frame scratch(context.workspace);
   const MatrixView buffer = scratch.take(std::min(x.rows, kMaxPass), hidden.cols);
   for (std::int64_t first = 0, rows = 0; first < x.rows; first += rows) {
     rows = next_pass(x.rows - first);
     const MatrixView branch = buffer.row_block(0, rows);
-    apply(context, weight, x.row_block(first, rows), branch);
+    apply_linear(weight, x.row_block(first, rows), branch, context.precision, *context.pool);
     if (!post_norm.empty()) {
       rms_norm_rows(branch, post_norm, context.config->rms_norm_eps, branch, *context.pool);
     }
@@ -63,40 +49,38 @@ void finish_branch(const BlockContext& context, const LinearWeight& weight, std:
   }
 }
 
-void rotate_rows(const BlockContext& context, bool local, const SequenceBatch& batch, std::int64_t base_row,
-                 MatrixView heads) {
-  const std::int64_t head_dim = context.config->head_dim;
+std::vector<std::int64_t> row_positions(const SequenceBatch& batch, std::int64_t rows) {
+  std::vector<std::int64_t> positions(static_cast<std::size_t>(rows));
   for (const SequenceSpan& span : batch) {
     for (std::int64_t t = 0; t < span.num_tokens; ++t) {
-      const RopeTable::Angles angles = context.rope->at(span.position + t, local);
-      const std::span<float> row = heads.row(span.first_row - base_row + t);
-      for (std::int64_t col = 0; col < heads.cols; col += head_dim) {
-        rotate_head(angles, row.subspan(static_cast<std::size_t>(col), static_cast<std::size_t>(head_dim)));
-      }
+      positions[static_cast<std::size_t>(span.first_row + t)] = span.position + t;
     }
   }
+  return positions;
 }
 
-// q or k of the rows of some sequences, normalised and rotated.
-void project_heads(const BlockContext& context, const LayerWeights& weights, Linear which, std::span<const float> gain,
-                   ConstMatrixView x, const SequenceBatch& batch, MatrixView out) {
-  const model::LayerConfig& layer = context.config->layers[static_cast<std::size_t>(weights.index)];
-  apply(context, weights.linear(which), x, out);
-  if (!gain.empty()) rms_norm_rows(out, gain, context.config->rms_norm_eps, out, *context.pool);
-  if (layer.rotates) rotate_rows(context, layer.local_rope, batch, 0, out);
-}
-
-// Sequences whose rows follow each other, re-based to row 0.
+// Sequences whose rows follow each other from row 0 of x.
 void mix_sequences(const BlockContext& context, const LayerWeights& weights, ConstMatrixView x,
                    const SequenceBatch& batch, MatrixView out) {
   const model::ModelConfig& config = *context.config;
-  Scratch scratch(context);
+  const model::LayerConfig& layer = config.layers[static_cast<std::size_t>(weights.index)];
+  Workspace::Frame scratch(context.workspace);
   const MatrixView queries = scratch.take(x.rows, config.q_size());
   const MatrixView keys = scratch.take(x.rows, config.kv_size());
   const MatrixView values = scratch.take(x.rows, config.kv_size());
-  project_heads(context, weights, Linear::q, weights.q_norm, x, batch, queries);
-  project_heads(context, weights, Linear::k, weights.k_norm, x, batch, keys);
-  apply(context, weights.linear(Linear::v), x, values);
+  const std::array<LinearCall, 3> calls{LinearCall{&weights.linear(Linear::q), queries},
+                                        LinearCall{&weights.linear(Linear::k), keys},
+                                        LinearCall{&weights.linear(Linear::v), values}};
+  apply_linears(calls, x, context.precision, *context.pool);
+  if (!weights.q_norm.empty()) {
+    rms_norm_rows(queries, weights.q_norm, config.rms_norm_eps, queries, *context.pool);
+    rms_norm_rows(keys, weights.k_norm, config.rms_norm_eps, keys, *context.pool);
+  }
+  if (layer.rotates) {
+    const std::vector<std::int64_t> positions = row_positions(batch, x.rows);
+    rotate_rows(*context.rope, layer.local_rope, config.head_dim, positions, queries, *context.pool);
+    rotate_rows(*context.rope, layer.local_rope, config.head_dim, positions, keys, *context.pool);
+  }
   attend(context, weights.index, batch, queries, keys, values, out);
 }
 
@@ -136,14 +120,15 @@ void mlp_input(const BlockContext& context, const LayerWeights& weights, ConstMa
 }
 
 void mlp_inner(const BlockContext& context, const LayerWeights& weights, ConstMatrixView mlp_in, MatrixView out) {
-  Scratch scratch(context);
+  Workspace::Frame scratch(context.workspace);
   const MatrixView up = scratch.take(std::min(mlp_in.rows, kMaxPass), out.cols);
   for (std::int64_t first = 0, rows = 0; first < mlp_in.rows; first += rows) {
     rows = next_pass(mlp_in.rows - first);
     const ConstMatrixView x = mlp_in.row_block(first, rows);
     const MatrixView gate = out.row_block(first, rows);
-    apply(context, weights.linear(Linear::gate), x, gate);
-    apply(context, weights.linear(Linear::up), x, up.row_block(0, rows));
+    const std::array<LinearCall, 2> calls{LinearCall{&weights.linear(Linear::gate), gate},
+                                          LinearCall{&weights.linear(Linear::up), up.row_block(0, rows)}};
+    apply_linears(calls, x, context.precision, *context.pool);
     gated_activation(context.config->activation, gate, up.row_block(0, rows), *context.pool);
   }
 }
@@ -156,14 +141,14 @@ void forward_block(const BlockContext& context, const LayerWeights& weights, con
                    MatrixView hidden) {
   const model::ModelConfig& config = *context.config;
   {
-    Scratch scratch(context);
+    Workspace::Frame scratch(context.workspace);
     const MatrixView input = scratch.take(hidden.rows, hidden.cols);
     const MatrixView mixed = scratch.take(hidden.rows, config.q_size());
     attention_input(context, weights, hidden, input);
     attention_mix(context, weights, input, batch, mixed);
     attention_finish(context, weights, mixed, hidden);
   }
-  Scratch scratch(context);
+  Workspace::Frame scratch(context.workspace);
   const MatrixView input = scratch.take(std::min(hidden.rows, kMaxPass), hidden.cols);
   const MatrixView inner = scratch.take(std::min(hidden.rows, kMaxPass), config.intermediate_size);
   for (std::int64_t first = 0, rows = 0; first < hidden.rows; first += rows) {

@@ -20,8 +20,8 @@ namespace quernel::runtime {
 struct GenerateOptions {
   std::int64_t max_tokens = 128;       // generated ones
   std::int64_t context = 0;            // positions reserved for prompt and answer; 0: as many as this call needs
-  std::vector<std::int64_t> stop_ids;  // generation ends before any of these; usually config().eos_token_ids
-  SamplerOptions sampler;
+  std::vector<std::int64_t> stop_ids{};  // generation ends before any of these; usually config().eos_token_ids
+  SamplerOptions sampler{};
   std::int64_t prefill_chunk = 512;  // prompt tokens a pass: bounds the memory of activations
 };
 

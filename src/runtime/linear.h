@@ -1,4 +1,4 @@
-// One linear layer of the float runtime: out = x weight^T + bias.
+// Linear layers of the float runtime: out = x weight^T + bias.
 //
 // Shapes   x [tokens, weight.cols], out [tokens, weight.rows]
 // Exact    a row of out depends on its row of x alone, not on the other rows nor on threads; but calls of at most
@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "runtime/layer_weights.h"
 #include "runtime/precision.h"
@@ -20,5 +21,12 @@ constexpr std::int64_t kFewRows = 8;  // up to here reading the weight bounds th
 
 void apply_linear(const LinearWeight& weight, ConstMatrixView x, MatrixView out, Precision precision,
                   sys::ThreadPool& pool);
+
+// Several layers of one input; while decoding the threads meet once for all of them.
+struct LinearCall {
+  const LinearWeight* weight;
+  MatrixView out;
+};
+void apply_linears(std::span<const LinearCall> calls, ConstMatrixView x, Precision precision, sys::ThreadPool& pool);
 
 }  // namespace quernel::runtime

@@ -10,7 +10,11 @@ constexpr std::int64_t kMinSlab = std::int64_t{1} << 20;  // 4 MiB: small takes 
 
 }  // namespace
 
-Workspace::Frame::Frame(Workspace& workspace) : workspace_(workspace), slab_(workspace.slab_), used_(workspace.used_) {}
+Workspace::Frame::Frame(Workspace* workspace)
+    : own_(workspace == nullptr ? std::make_unique<Workspace>() : nullptr),
+      workspace_(workspace == nullptr ? *own_ : *workspace),
+      slab_(workspace_.slab_),
+      used_(workspace_.used_) {}
 
 Workspace::Frame::~Frame() {
   workspace_.slab_ = slab_;

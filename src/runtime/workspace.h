@@ -17,7 +17,7 @@ class Workspace {
  public:
   class Frame {
    public:
-    explicit Frame(Workspace& workspace);
+    explicit Frame(Workspace* workspace);  // null: memory of the frame's own
     ~Frame();
     Frame(const Frame&) = delete;
     Frame& operator=(const Frame&) = delete;
@@ -25,6 +25,7 @@ class Workspace {
     MatrixView take(std::int64_t rows, std::int64_t cols);  // contents undefined, 64-byte aligned
 
    private:
+    std::unique_ptr<Workspace> own_;
     Workspace& workspace_;
     std::size_t slab_;
     std::int64_t used_;

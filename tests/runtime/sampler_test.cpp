@@ -1,0 +1,125 @@
+#include "runtime/sampler.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <vector>
+
+namespace quernel::runtime {
+namespace {
+
+constexpr int kDraws = 20000;
+
+Sampler make(const SamplerOptions& options) { return Sampler::make(options).value(); }
+
+std::map<std::int32_t, double> shares(const SamplerOptions& options, const std::vector<float>& logits) {
+  Sampler sampler = make(options);
+  std::map<std::int32_t, double> found;
+  for (int i = 0; i < kDraws; ++i) found[sampler.sample(logits, {})] += 1.0 / kDraws;
+  return found;
+}
+
+std::vector<float> logs(const std::vector<double>& probabilities) {
+  std::vector<float> logits;
+  for (const double p : probabilities) logits.push_back(static_cast<float>(std::log(p)));
+  return logits;
+}
+
+TEST(Sampler, GreedyTakesTheLargestAndTheLowestOfEquals) {
+  Sampler sampler = make({});
+  EXPECT_EQ(sampler.sample(std::vector<float>{1, 5, 3, 5}, {}), 1);
+  EXPECT_EQ(sampler.sample(std::vector<float>{-3}, {}), 0);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(argmax(std::vector<float>{nan, 1, nan, 2, nan}), 3);
+  EXPECT_EQ(argmax(std::vector<float>{nan, nan}), 0);
+}
+
+TEST(Sampler, DrawsInProportion) {
+  const auto found = shares({.temperature = 1.0, .seed = 3}, logs({0.5, 0.2, 0.3}));
+  EXPECT_NEAR(found.at(0), 0.5, 0.015);  // 4 standard deviations
+  EXPECT_NEAR(found.at(1), 0.2, 0.015);
+  EXPECT_NEAR(found.at(2), 0.3, 0.015);
+}
+
+TEST(Sampler, TemperatureSharpensAndFlattens) {
+  EXPECT_NEAR(shares({.temperature = 0.5}, logs({0.5, 0.2, 0.3})).at(0), 0.25 / 0.38, 0.015);
+  EXPECT_NEAR(shares({.temperature = 1e6}, logs({0.9, 0.05, 0.05})).at(1), 1.0 / 3.0, 0.015);
+  EXPECT_EQ(shares({.temperature = 1e-6}, logs({0.4, 0.41, 0.19})).size(), 1U);
+}
+
+TEST(Sampler, TopKKeepsTheLowestIdsOfEquals) {
+  const auto found = shares({.temperature = 1.0, .top_k = 2}, {1, 1, 1, 1});
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_NEAR(found.at(0), 0.5, 0.015);
+  EXPECT_NEAR(found.at(1), 0.5, 0.015);
+  EXPECT_EQ(shares({.temperature = 1.0, .top_k = 100}, {1, 1, 1, 1}).size(), 4U);
+}
+
+TEST(Sampler, TopPKeepsTheSmallestSetThatHoldsIt) {
+  const std::vector<float> logits = logs({0.1, 0.5, 0.15, 0.25});
+  EXPECT_EQ(shares({.temperature = 1.0, .top_p = 0.45}, logits).size(), 1U);
+  const auto two = shares({.temperature = 1.0, .top_p = 0.7}, logits);
+  ASSERT_EQ(two.size(), 2U);
+  EXPECT_NEAR(two.at(1), 2.0 / 3.0, 0.015);
+  EXPECT_EQ(shares({.temperature = 1.0, .top_p = 0.8}, logits).size(), 3U);
+  EXPECT_EQ(shares({.temperature = 1.0, .top_p = 1.0}, logits).size(), 4U);
+}
+
+TEST(Sampler, MinPKeepsThoseNearTheLikeliest) {
+  const std::vector<float> logits = logs({0.1, 0.5, 0.15, 0.25});
+  EXPECT_EQ(shares({.temperature = 1.0, .min_p = 1.0}, logits).size(), 1U);
+  EXPECT_EQ(shares({.temperature = 1.0, .min_p = 0.4}, logits).size(), 2U);
+  EXPECT_EQ(shares({.temperature = 1.0, .min_p = 0.25}, logits).size(), 3U);
+}
+
+TEST(Sampler, RepetitionPenaltyCountsEachTokenOnce) {
+  const std::vector<float> logits{2.0F, 1.5F, -1.0F};
+  const std::vector<std::int32_t> seen{0, 0, 0};
+  EXPECT_EQ(make({}).sample(logits, seen), 0);
+  EXPECT_EQ(make({.repetition_penalty = 1.3}).sample(logits, seen), 0);  // 1.54: a second division would lose to 1.5
+  EXPECT_EQ(make({.repetition_penalty = 1.4}).sample(logits, seen), 1);
+  const std::vector<float> negative{-1.0F, -1.1F};
+  EXPECT_EQ(make({.repetition_penalty = 1.2}).sample(negative, std::vector<std::int32_t>{0}), 1);
+  const std::vector<std::int32_t> older{0, 1, 1};
+  EXPECT_EQ(make({.repetition_penalty = 2.0, .repetition_window = 2}).sample(logits, older), 0);
+  EXPECT_EQ(make({.repetition_penalty = 2.0}).sample(logits, std::vector<std::int32_t>{-5, 99}), 0) << "unknown ids";
+}
+
+TEST(Sampler, SeedDecidesTheSequence) {
+  const std::vector<float> logits(50, 0.0F);
+  const auto run = [&](std::uint64_t seed) {
+    Sampler sampler = make({.temperature = 1.0, .seed = seed});
+    std::vector<std::int32_t> tokens;
+    for (int i = 0; i < 20; ++i) tokens.push_back(sampler.sample(logits, {}));
+    return tokens;
+  };
+  EXPECT_EQ(run(1), run(1));
+  EXPECT_NE(run(1), run(2));
+}
+
+TEST(Sampler, SurvivesBadLogits) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(shares({.temperature = 1.0}, {-inf, 0.0F, nan}).at(1), shares({.temperature = 1.0}, {0.0F}).at(0));
+  EXPECT_EQ(make({.temperature = 1.0}).sample(std::vector<float>{-inf, -inf}, {}), 0);
+  EXPECT_EQ(make({.temperature = 1.0}).sample(std::vector<float>{0.0F, -1e30F, 1e30F}, {}), 2);
+}
+
+TEST(Sampler, RefusesOptionsOutOfRange) {
+  const double nan = std::nan("");
+  for (const SamplerOptions& options :
+       {SamplerOptions{.temperature = -0.1}, SamplerOptions{.temperature = nan}, SamplerOptions{.top_k = -1},
+        SamplerOptions{.top_p = 0.0}, SamplerOptions{.top_p = 1.1}, SamplerOptions{.min_p = -0.1},
+        SamplerOptions{.min_p = 1.5}, SamplerOptions{.repetition_penalty = 0.0},
+        SamplerOptions{.repetition_penalty = nan}, SamplerOptions{.repetition_window = -1}}) {
+    const auto sampler = Sampler::make(options);
+    ASSERT_FALSE(sampler.ok());
+    EXPECT_EQ(sampler.error().fault, Fault::invalid_argument);
+    EXPECT_FALSE(sampler.error().field.empty());
+  }
+}
+
+}  // namespace
+}  // namespace quernel::runtime
