@@ -14,12 +14,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 
 #include "base/result.h"
+#include "eval/reference_rows.h"
 #include "eval/windows.h"
 #include "runtime/float_model.h"
 #include "sys/progress.h"
@@ -50,9 +50,6 @@ struct KldResult {
   double cache_step_max = 0.0;  // largest step of the stored logits, nats; each is off by half of it at most; 0: exact
   double seconds = 0.0;
 };
-
-// Gives the reference model; called once, and only where the cache does not hold it.
-using ReferenceLoader = std::function<Result<const runtime::FloatModel*>()>;
 
 Result<KldResult> measure_kld(const runtime::FloatModel& model, const ReferenceLoader& load_reference,
                               std::span<const std::int32_t> tokens, const KldOptions& options, sys::ThreadPool& pool,
