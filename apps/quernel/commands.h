@@ -13,7 +13,7 @@ struct Context {
   std::string progress = "auto";       // auto, plain, none
   bool json = false;
   bool verbose = false;
-  std::function<int()> chosen;         // set by the sub-command that was named; returns the exit code
+  std::function<int()> chosen;  // set by the sub-command that was named; returns the exit code
 };
 
 void add_quantize(CLI::App& app, Context& context);

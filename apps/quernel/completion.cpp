@@ -37,7 +37,8 @@ std::string bash_script(const std::vector<Words>& all) {
       "_quernel() {\n"
       "  local path=\"\" word words\n"
       "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-      "    case \"$word\" in -*) ;; *) case \" $_quernel_paths \" in *\" ${path:+$path/}$word \"*) path=\"${path:+$path/}$word\" ;; esac ;; esac\n"
+      "    case \"$word\" in -*) ;; *) case \" $_quernel_paths \" in *\" ${path:+$path/}$word \"*) "
+      "path=\"${path:+$path/}$word\" ;; esac ;; esac\n"
       "  done\n"
       "  case \"$path\" in\n";
   std::string paths;

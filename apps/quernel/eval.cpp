@@ -12,7 +12,9 @@ namespace {
 
 void add_model(CLI::App& command, api::ModelOptions& model) {
   command.add_option("model", model.path, "Model folder or GGUF file")->required();
-  command.add_option("--precision", model.precision, "f32, or bf16: faster where the CPU has it, perplexity moves by about 0.1 %")
+  command
+      .add_option("--precision", model.precision,
+                  "f32, or bf16: faster where the CPU has it, perplexity moves by about 0.1 %")
       ->capture_default_str();
   add_threads(command, model.threads);
 }
@@ -22,11 +24,13 @@ void add_ppl(CLI::App& eval, Context& context) {
   CLI::App* command = eval.add_subcommand("ppl", "Perplexity on a text, with its standard error");
   add_model(*command, options->model);
   command->add_option("--text", options->text_path, "Text file")->required();
-  command->add_option("--convention", options->convention,
-                      "gptq: rows joined by blank lines, whole windows of 2048; llama.cpp: raw text, second halves of 512")
+  command
+      ->add_option("--convention", options->convention,
+                   "gptq: rows joined by blank lines, whole windows of 2048; llama.cpp: raw text, second halves of 512")
       ->check(CLI::IsMember({"gptq", "llama.cpp"}))
       ->capture_default_str();
-  command->add_option("--ctx", options->context, "Tokens of a window; 0: as the convention has it")->capture_default_str();
+  command->add_option("--ctx", options->context, "Tokens of a window; 0: as the convention has it")
+      ->capture_default_str();
   command->add_option("--windows", options->windows, "Only the first windows; 0: all")->capture_default_str();
   add_common(*command, context);
   name_variables(*command);
@@ -43,7 +47,8 @@ void add_ppl(CLI::App& eval, Context& context) {
 void add_kld(CLI::App& eval, Context& context) {
   auto options = std::make_shared<api::KldOptions>();
   auto no_cache = std::make_shared<bool>(false);
-  CLI::App* command = eval.add_subcommand("kld", "Kullback-Leibler divergence and top-1 agreement with a reference model");
+  CLI::App* command =
+      eval.add_subcommand("kld", "Kullback-Leibler divergence and top-1 agreement with a reference model");
   add_model(*command, options->model);
   command->add_option("--ref", options->reference_path, "Reference model: folder or GGUF file")->required();
   command->add_option("--text", options->text_path, "Text file")->required();
@@ -51,7 +56,8 @@ void add_kld(CLI::App& eval, Context& context) {
   command->add_option("--windows", options->windows, "Only the first windows; 0: all")->capture_default_str();
   command->add_option("--from-byte", options->first_byte, "The text begins here, as for a held-out part of a file")
       ->capture_default_str();
-  command->add_option("--max-kld", options->max_kld, "Exit with 5 where the mean is larger; 0: no gate")->capture_default_str();
+  command->add_option("--max-kld", options->max_kld, "Exit with 5 where the mean is larger; 0: no gate")
+      ->capture_default_str();
   command->add_flag("--no-cache", *no_cache, "Compute the reference anew and exactly; keep nothing");
   add_common(*command, context);
   name_variables(*command);

@@ -11,7 +11,8 @@ namespace quernel::app {
 
 void add_inspect(CLI::App& app, Context& context) {
   auto path = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand("inspect", "What a checkpoint holds: architecture, tensors, quantization, bits a weight");
+  CLI::App* command =
+      app.add_subcommand("inspect", "What a checkpoint holds: architecture, tensors, quantization, bits a weight");
   command->add_option("model", *path, "Model folder or GGUF file")->required();
   add_common(*command, context);
   name_variables(*command);
@@ -30,7 +31,8 @@ void add_verify(CLI::App& app, Context& context) {
     std::string against;
   };
   auto settings = std::make_shared<Settings>();
-  CLI::App* command = app.add_subcommand("verify", "Is a written checkpoint whole, as it was computed, and this source's?");
+  CLI::App* command =
+      app.add_subcommand("verify", "Is a written checkpoint whole, as it was computed, and this source's?");
   command->add_option("output", settings->output, "Folder that `quernel quantize` wrote")->required();
   command->add_option("--against", settings->against, "The source it was made from: also compares tensors and logits");
   add_common(*command, context);

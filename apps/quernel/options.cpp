@@ -14,8 +14,7 @@ namespace {
 
 std::string upper_snake(const std::string& name) {
   std::string upper = "QUERNEL_";
-  for (const char c : name)
-    upper += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  for (const char c : name) upper += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return upper;
 }
 
@@ -33,12 +32,15 @@ std::vector<std::string> with_kebab_case(std::vector<std::string> arguments) {
 
 void name_variables(CLI::App& command) {
   for (CLI::Option* option : command.get_options())
-    if (!option->get_lnames().empty() && option->get_lnames().front() != "help" && option->get_lnames().front() != "config")
+    if (!option->get_lnames().empty() && option->get_lnames().front() != "help" &&
+        option->get_lnames().front() != "config")
       option->envname(upper_snake(option->get_lnames().front()));
 }
 
 void add_common(CLI::App& command, Context& context) {
-  command.add_option("--progress", context.progress, "Progress on standard error: auto (a live line on a terminal), plain, none")
+  command
+      .add_option("--progress", context.progress,
+                  "Progress on standard error: auto (a live line on a terminal), plain, none")
       ->check(CLI::IsMember({"auto", "plain", "none"}))
       ->capture_default_str();
   command.add_flag("--json", context.json, "Print the result as JSON");

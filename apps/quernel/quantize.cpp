@@ -41,7 +41,8 @@ void add_method_options(CLI::App& command, Settings& settings) {
   sym->excludes(asym, full);
   asym->excludes(full);
   command.add_flag("--act-order", settings.act_order, "Short for --order act-order")->group(group);
-  command.add_option("--ignore", settings.options.ignore, "Modules that stay dense: a regular expression; may be repeated")
+  command
+      .add_option("--ignore", settings.options.ignore, "Modules that stay dense: a regular expression; may be repeated")
       ->group(group);
   command.add_flag("--strict", settings.options.strict, "A module that falls back to plain rounding is an error")
       ->group(group);
@@ -50,17 +51,30 @@ void add_method_options(CLI::App& command, Settings& settings) {
 void add_calibration_options(CLI::App& command, Settings& settings) {
   api::QuantizeOptions& options = settings.options;
   const char* group = "Calibration";
-  command.add_option("--calib", options.calibration, "Text files (.txt, .jsonl, ...); default: a built-in mixed corpus")
+  command
+      .add_option("--calib", options.calibration, "Text files (.txt, .jsonl, ...); default: a built-in mixed corpus")
       ->delimiter(',')
       ->group(group);
-  command.add_option("--calib-field", options.calibration_field, "Field of JSONL records")->group(group)->capture_default_str();
-  command.add_option("--calib-samples", options.calibration_samples, "Samples")->check(CLI::Range(1, 1 << 20))->group(group)->capture_default_str();
-  command.add_option("--calib-seqlen", options.calibration_length, "Tokens of a sample")->check(CLI::Range(1, 1 << 20))->group(group)->capture_default_str();
-  command.add_option("--calib-mode", options.calibration_mode, "random: places drawn by the seed; first: from the start on")
+  command.add_option("--calib-field", options.calibration_field, "Field of JSONL records")
+      ->group(group)
+      ->capture_default_str();
+  command.add_option("--calib-samples", options.calibration_samples, "Samples")
+      ->check(CLI::Range(1, 1 << 20))
+      ->group(group)
+      ->capture_default_str();
+  command.add_option("--calib-seqlen", options.calibration_length, "Tokens of a sample")
+      ->check(CLI::Range(1, 1 << 20))
+      ->group(group)
+      ->capture_default_str();
+  command
+      .add_option("--calib-mode", options.calibration_mode,
+                  "random: places drawn by the seed; first: from the start on")
       ->group(group)
       ->capture_default_str();
   command.add_option("--seed,--calib-seed", options.seed, "Seed")->group(group)->capture_default_str();
-  command.add_option("--precision", options.precision, "Products of calibration: bf16 where the CPU is faster with it, or f32")
+  command
+      .add_option("--precision", options.precision,
+                  "Products of calibration: bf16 where the CPU is faster with it, or f32")
       ->group(group)
       ->capture_default_str();
 }
@@ -79,7 +93,9 @@ void add_running_options(CLI::App& command, Settings& settings) {
   command.add_option("--save-every", options.save_seconds, "Seconds between saved states; 0: at every layer")
       ->group(group)
       ->capture_default_str();
-  command.add_option("--max-memory", options.max_memory_bytes, "Ceiling, as 16G; refused up front where the job needs more")
+  command
+      .add_option("--max-memory", options.max_memory_bytes,
+                  "Ceiling, as 16G; refused up front where the job needs more")
       ->transform(CLI::AsSizeValue(false))
       ->group(group);
 }
@@ -90,7 +106,8 @@ int run(Settings& settings, const Context& context) {
   if (settings.asymmetric) options.method_options["symmetry"] = "asym";
   if (settings.full_range) options.method_options["symmetry"] = "full-range";
   if (settings.act_order) options.method_options["order"] = "act-order";
-  for (const std::string& argument : context.arguments) options.command += (options.command.empty() ? "quernel " : " ") + argument;
+  for (const std::string& argument : context.arguments)
+    options.command += (options.command.empty() ? "quernel " : " ") + argument;
   ProgressPrinter printer(context.progress);
   const api::Report report = api::quantize(options, printer.observer());
   print_report(context, report.json, report.text);
@@ -110,7 +127,8 @@ void add_quantize(CLI::App& app, Context& context) {
   add_threads(*command, settings->options.threads);
   add_common(*command, context);
   name_variables(*command);
-  command->callback([settings, &context] { context.chosen = [settings, &context] { return run(*settings, context); }; });
+  command->callback(
+      [settings, &context] { context.chosen = [settings, &context] { return run(*settings, context); }; });
 }
 
 }  // namespace quernel::app

@@ -42,21 +42,35 @@ void add_run(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("run", "Continue a text");
   command->add_option("model", settings->model.path, "Model folder or GGUF file")->required();
   command->add_option("--prompt,-p", settings->prompt, "Text to continue");
-  command->add_option("--prompt-file", settings->prompt_file, "Read it from a file; -: standard input")->excludes("--prompt");
-  command->add_option("--max-tokens,-n", settings->generate.max_tokens, "Tokens to add at most")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  command->add_option("--prompt-file", settings->prompt_file, "Read it from a file; -: standard input")
+      ->excludes("--prompt");
+  command->add_option("--max-tokens,-n", settings->generate.max_tokens, "Tokens to add at most")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
   command->add_flag("--greedy", settings->greedy, "Always the likeliest token (default)");
-  command->add_option("--temp", settings->generate.temperature, "Temperature; 0: greedy")->check(CLI::Range(0.0, 100.0))->capture_default_str();
-  command->add_option("--top-k", settings->generate.top_k, "Only the k likeliest tokens; 0: all")->capture_default_str();
-  command->add_option("--top-p", settings->generate.top_p, "Only the likeliest tokens that hold this much together")->capture_default_str();
-  command->add_option("--min-p", settings->generate.min_p, "Only tokens with this share of the likeliest one's probability")->capture_default_str();
-  command->add_option("--repeat-penalty", settings->generate.repetition_penalty, "Above 1: seen tokens become less likely")->capture_default_str();
+  command->add_option("--temp", settings->generate.temperature, "Temperature; 0: greedy")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  command->add_option("--top-k", settings->generate.top_k, "Only the k likeliest tokens; 0: all")
+      ->capture_default_str();
+  command->add_option("--top-p", settings->generate.top_p, "Only the likeliest tokens that hold this much together")
+      ->capture_default_str();
+  command
+      ->add_option("--min-p", settings->generate.min_p,
+                   "Only tokens with this share of the likeliest one's probability")
+      ->capture_default_str();
+  command
+      ->add_option("--repeat-penalty", settings->generate.repetition_penalty, "Above 1: seen tokens become less likely")
+      ->capture_default_str();
   command->add_option("--seed", settings->generate.seed, "Seed of the sampler")->capture_default_str();
-  command->add_option("--precision", settings->model.precision, "f32, or bf16 where the CPU is faster with it")->capture_default_str();
+  command->add_option("--precision", settings->model.precision, "f32, or bf16 where the CPU is faster with it")
+      ->capture_default_str();
   command->add_flag("--stats", settings->stats, "Speed and memory on standard error");
   command->add_flag("--json", context.json, "Print one JSON object at the end instead of streaming");
   add_threads(*command, settings->model.threads);
   name_variables(*command);
-  command->callback([settings, &context] { context.chosen = [settings, &context] { return run(*settings, context); }; });
+  command->callback(
+      [settings, &context] { context.chosen = [settings, &context] { return run(*settings, context); }; });
 }
 
 }  // namespace quernel::app

@@ -82,8 +82,9 @@ api::Observer ProgressPrinter::observer() {
 
 void ProgressPrinter::show(const api::Progress& progress) {
   std::string line = progress.stage + " " + counter(progress);
-  const std::string left =
-      progress.remaining_seconds >= 0 && progress.done != progress.total ? "  left " + duration(progress.remaining_seconds) : "";
+  const std::string left = progress.remaining_seconds >= 0 && progress.done != progress.total
+                               ? "  left " + duration(progress.remaining_seconds)
+                               : "";
   if (live_) {
     line = bar(progress) + line + left + "  " + short_name(progress.item) + "  " + progress.detail;
     std::cerr << "\r\x1b[K" << line.substr(0, terminal_width() - 1) << std::flush;

@@ -34,8 +34,8 @@ std::vector<std::int32_t> parse_ids(const std::string& text) {
     std::int32_t id = 0;
     const auto [next, failure] = std::from_chars(cursor, end, id);
     if (failure != std::errc() || (next != end && !is_separator(*next)))
-      throw api::Failure(api::FailureKind::run_time,
-                         "not a token id [offset " + std::to_string(cursor - text.data()) + ", expected integers and spaces]");
+      throw api::Failure(api::FailureKind::run_time, "not a token id [offset " + std::to_string(cursor - text.data()) +
+                                                         ", expected integers and spaces]");
     ids.push_back(id);
     cursor = next;
   }
@@ -69,7 +69,8 @@ void add_tokenize(CLI::App& app, Context& context) {
   command->add_flag("--keep-special", settings->keep_special, "With --decode: show special tokens too");
   command->add_flag("--json", context.json, "Ids as a JSON array");
   name_variables(*command);
-  command->callback([settings, &context] { context.chosen = [settings, &context] { return run(*settings, context); }; });
+  command->callback(
+      [settings, &context] { context.chosen = [settings, &context] { return run(*settings, context); }; });
 }
 
 }  // namespace quernel::app

@@ -37,11 +37,11 @@ class Failure : public std::runtime_error {
 };
 
 struct Progress {
-  std::string stage;              // "quantize", "eval ppl", ...
-  std::string item;               // the module just finished; may be empty
+  std::string stage;  // "quantize", "eval ppl", ...
+  std::string item;   // the module just finished; may be empty
   std::int64_t done = 0;
-  std::int64_t total = 0;         // 0: unknown
-  std::string detail;             // "4 bit g64  loss 1.2e-3"
+  std::int64_t total = 0;  // 0: unknown
+  std::string detail;      // "4 bit g64  loss 1.2e-3"
   double item_seconds = 0.0;
   double remaining_seconds = -1;  // below 0: unknown
   std::uint64_t resident_bytes = 0;
@@ -68,9 +68,9 @@ struct QuantizeOptions {
   // their defaults; without "group-size" it is the largest of 128, 64, 32 that divides every input width.
   std::map<std::string, std::string> method_options;
   std::vector<std::string> formats{"compressed-tensors"};
-  std::vector<std::string> ignore;        // regular expressions on module names that stay dense
-  std::vector<std::string> calibration;   // files; empty: the built-in corpus
-  std::string calibration_field = "text";  // of JSONL records
+  std::vector<std::string> ignore;          // regular expressions on module names that stay dense
+  std::vector<std::string> calibration;     // files; empty: the built-in corpus
+  std::string calibration_field = "text";   // of JSONL records
   std::string calibration_mode = "random";  // random, first
   std::int64_t calibration_samples = 128;
   std::int64_t calibration_length = 512;
@@ -98,9 +98,10 @@ struct ModelOptions {
 struct PerplexityOptions {
   ModelOptions model;
   std::string text_path;
-  std::string convention = "gptq";  // gptq: rows joined by blank lines, whole windows; llama.cpp: raw text, second halves
-  std::int64_t context = 0;         // 0: 2048 or 512, by convention
-  std::int64_t windows = 0;         // 0: all
+  std::string convention =
+      "gptq";                // gptq: rows joined by blank lines, whole windows; llama.cpp: raw text, second halves
+  std::int64_t context = 0;  // 0: 2048 or 512, by convention
+  std::int64_t windows = 0;  // 0: all
 };
 
 Report evaluate_perplexity(const PerplexityOptions& options, const Observer& observer = {});
@@ -110,10 +111,10 @@ struct KldOptions {
   std::string reference_path;
   std::string text_path;
   std::int64_t context = 512;
-  std::int64_t windows = 0;   // 0: all
+  std::int64_t windows = 0;     // 0: all
   std::int64_t first_byte = 0;  // the text begins here: a held-out part of a file
-  bool use_cache = true;      // keep the reference's logits in the cache folder
-  double max_kld = 0.0;       // above 0: a larger mean is a Failure of kind verification
+  bool use_cache = true;        // keep the reference's logits in the cache folder
+  double max_kld = 0.0;         // above 0: a larger mean is a Failure of kind verification
 };
 
 Report evaluate_kld(const KldOptions& options, const Observer& observer = {});

@@ -70,6 +70,8 @@ Json to_json(const std::vector<FileIdentity>& files) {
   return list;
 }
 
-std::optional<Difference> first_difference(const Json& stored, const Json& wanted) { return compare("", stored, wanted); }
+std::optional<Difference> first_difference(const Json& stored, const Json& wanted) {
+  return compare("", stored, wanted);
+}
 
 }  // namespace quernel::pipeline

@@ -24,13 +24,12 @@ struct CalibrationChoice {
   calib::SampleMode mode = calib::SampleMode::random;
 };
 
-constexpr std::int64_t kAutoGroupSize = 0;  // largest of 128, 64, 32 that divides every input width
-
 struct QuantizeJob {
   std::string source;  // folder or GGUF file
   std::string output;  // folder
   std::string method = "gptq";
-  quant::GridSpec grid;  // grid.group_size may be kAutoGroupSize
+  quant::GridSpec grid;
+  bool auto_group_size = false;  // grid.group_size becomes the largest of 128, 64, 32 that divides every input width
   quant::SolverSpec solver;
   std::vector<std::string> formats{"compressed-tensors"};
   std::vector<std::string> ignore;  // regular expressions on module names: those stay dense
@@ -43,8 +42,8 @@ struct QuantizeJob {
   bool resume = false;        // go on where an earlier run of the same job stopped
   bool overwrite = false;     // replace an output folder that is ours
   bool keep_work_dir = false;
-  bool strict = false;     // a fall-back of the solver is an error
-  std::string command;     // as typed, for the report
+  bool strict = false;  // a fall-back of the solver is an error
+  std::string command;  // as typed, for the report
 };
 
 // One module, finished.
@@ -77,7 +76,7 @@ struct JobReport {
   std::vector<std::string> formats;
   std::vector<ModuleReport> modules;
   std::vector<std::string> warnings;
-  Json calibration;       // name, hashes, counts
+  Json calibration;  // name, hashes, counts
   std::int64_t parameters = 0;
   std::int64_t quantized_parameters = 0;
   std::uint64_t bytes_in = 0;

@@ -56,8 +56,10 @@ Result<ModuleFilter> ModuleFilter::create(const std::vector<std::string>& patter
 
 bool ModuleFilter::matches(const std::string& name) const {
   for (const auto& pattern : state_->patterns) {
-    const std::unique_ptr<pcre2_match_data, FreeData> data(pcre2_match_data_create_from_pattern(pattern.get(), nullptr));
-    if (pcre2_match(pattern.get(), text_of(name), name.size(), 0, 0, data.get(), state_->context.get()) >= 0) return true;
+    const std::unique_ptr<pcre2_match_data, FreeData> data(
+        pcre2_match_data_create_from_pattern(pattern.get(), nullptr));
+    if (pcre2_match(pattern.get(), text_of(name), name.size(), 0, 0, data.get(), state_->context.get()) >= 0)
+      return true;
   }
   return false;
 }

@@ -95,7 +95,8 @@ Result<codec::IntegerMatrix> matrix_from(const Json& header, std::span<const std
 Result<StoredModule> parse(std::span<const std::byte> bytes, const std::string& path) {
   const auto damaged = [&path](const char* what) { return Error(Fault::corrupt, what).in_file(path); };
   std::uint64_t header_bytes = 0;
-  if (bytes.size() < kMagic.size() + sizeof(header_bytes) || std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) != 0)
+  if (bytes.size() < kMagic.size() + sizeof(header_bytes) ||
+      std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) != 0)
     return damaged("not a stored module");
   std::memcpy(&header_bytes, bytes.data() + kMagic.size(), sizeof(header_bytes));
   bytes = bytes.subspan(kMagic.size() + sizeof(header_bytes));
@@ -125,8 +126,8 @@ void ModuleStore::erase(const std::string& module) const {
 Status ModuleStore::put(const StoredModule& module) const {
   const codec::IntegerMatrix& matrix = module.matrix;
   Sha256 hash;
-  const std::span<const std::byte> parts[] = {bytes_of(matrix.codes), bytes_of(matrix.scales), bytes_of(matrix.zero_points),
-                                              bytes_of(matrix.group_of_column)};
+  const std::span<const std::byte> parts[] = {bytes_of(matrix.codes), bytes_of(matrix.scales),
+                                              bytes_of(matrix.zero_points), bytes_of(matrix.group_of_column)};
   for (const auto& part : parts) hash.update(part);
   Json header = report_to_json(module.report);
   header["rows"] = matrix.rows;
@@ -152,7 +153,9 @@ Result<StoredModule> ModuleStore::get(const std::string& module) const {
   auto stored = parse(file.bytes(), file.path());
   if (!stored.ok()) return std::move(stored).error().in_file(file.path());
   if (stored->report.name != module)
-    return Error(Fault::corrupt, "stored module has another name").in_file(file.path()).expect(module, stored->report.name);
+    return Error(Fault::corrupt, "stored module has another name")
+        .in_file(file.path())
+        .expect(module, stored->report.name);
   return stored;
 }
 

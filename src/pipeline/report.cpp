@@ -16,7 +16,9 @@ namespace quernel::pipeline {
 namespace {
 
 // 20 log10 of signal over error; a module without error has no finite value and is left out.
-Json snr_db(double relative_error) { return relative_error > 0 ? Json(-20.0 * std::log10(relative_error)) : Json(nullptr); }
+Json snr_db(double relative_error) {
+  return relative_error > 0 ? Json(-20.0 * std::log10(relative_error)) : Json(nullptr);
+}
 
 Json module_json(const ModuleReport& module, const JobPlan& plan) {
   Json json{{"name", module.name},
@@ -39,20 +41,8 @@ Json module_json(const ModuleReport& module, const JobPlan& plan) {
 }
 
 Json method_json(const QuantizeJob& job, const JobPlan& plan) {
-  Json json{{"name", plan.method->name},
-            {"bits", plan.grid.bits},
-            {"group_size", plan.grid.group_size},
-            {"symmetry", quant::to_string(plan.grid.symmetry)},
-            {"search", quant::to_string(plan.grid.search)},
-            {"search_steps", plan.grid.search_steps},
-            {"search_min_factor", plan.grid.search_min_factor},
-            {"scale_dtype", std::string(to_string(plan.grid.scale_dtype))}};
-  if (plan.method->needs_statistics) {
-    json["order"] = quant::to_string(plan.solver.order);
-    json["static_groups"] = plan.solver.static_groups;
-    json["damp"] = plan.solver.damp;
-    json["block_size"] = plan.solver.block_size;
-  }
+  Json json{{"name", plan.method->name}};
+  json.update(method_options(plan));
   json["ignore"] = job.ignore;
   json["formats"] = job.formats;
   return json;
@@ -82,7 +72,10 @@ LossSummary summarize(const std::vector<ModuleReport>& modules) {
 Json report_json(const QuantizeJob& job, const LoadedSource& source, const JobPlan& plan, const JobReport& report) {
   Json json;
   json["schema"] = 1;
-  json["tool"] = {{"name", "quernel"}, {"version", kVersion}, {"commit", kCommit}, {"simd", plan.numerics},
+  json["tool"] = {{"name", "quernel"},
+                  {"version", kVersion},
+                  {"commit", kCommit},
+                  {"simd", plan.numerics},
                   {"cpu", sys::cpu_description()}};
   json["created"] = sys::utc_timestamp();
   json["command"] = job.command;
@@ -118,10 +111,10 @@ Json report_json(const QuantizeJob& job, const LoadedSource& source, const JobPl
 std::string layers_csv(const JobReport& report) {
   std::string csv = "layer,name,rows,cols,bits,group,loss,rel_err,cos,damp,dead_columns,fallback,seconds\n";
   for (const ModuleReport& module : report.modules)
-    fmt::format_to(std::back_inserter(csv), "{},{},{},{},{},{},{:.6g},{:.6g},{:.9g},{:g},{},\"{}\",{:.4f}\n", module.layer,
-                   module.name, module.rows, module.cols, module.bits, module.group_size, module.relative_loss,
-                   module.relative_error, module.cosine, module.damp, module.dead_columns, module.fallback.value_or(""),
-                   module.seconds);
+    fmt::format_to(std::back_inserter(csv), "{},{},{},{},{},{},{:.6g},{:.6g},{:.9g},{:g},{},\"{}\",{:.4f}\n",
+                   module.layer, module.name, module.rows, module.cols, module.bits, module.group_size,
+                   module.relative_loss, module.relative_error, module.cosine, module.damp, module.dead_columns,
+                   module.fallback.value_or(""), module.seconds);
   return csv;
 }
 
@@ -135,13 +128,14 @@ std::string report_text(const JobReport& report) {
   fmt::format_to(std::back_inserter(text), "{}\n", report.output);
   line("modules", fmt::format("{} quantized, {} of {} M parameters", report.modules.size(),
                               report.quantized_parameters / 1'000'000, report.parameters / 1'000'000));
-  line("size", fmt::format("{} -> {} ({}; decoder {:.3f} bits a weight, whole model {:.3f})",
-                           sys::format_bytes(report.bytes_in), sys::format_bytes(report.bytes_out),
-                           fmt::join(report.formats, " + "), report.decoder_bits_per_weight, report.model_bits_per_weight));
+  line("size",
+       fmt::format("{} -> {} ({}; decoder {:.3f} bits a weight, whole model {:.3f})",
+                   sys::format_bytes(report.bytes_in), sys::format_bytes(report.bytes_out),
+                   fmt::join(report.formats, " + "), report.decoder_bits_per_weight, report.model_bits_per_weight));
   line("loss", fmt::format("mean {:.2e}, worst {:.2e} ({})", losses.mean, losses.worst, losses.worst_name));
   if (losses.fallbacks > 0) line("fall-backs", fmt::format("{} modules were rounded to nearest", losses.fallbacks));
-  line("verified", fmt::format("{} modules bit for bit, {} other tensors, logits within {:.1e}", report.verify.modules_equal,
-                               report.verify.tensors_equal, report.verify.logits_max_abs));
+  line("verified", fmt::format("{} modules bit for bit, {} other tensors, logits within {:.1e}",
+                               report.verify.modules_equal, report.verify.tensors_equal, report.verify.logits_max_abs));
   line("took", fmt::format("{}, peak memory {}", sys::format_duration(report.seconds),
                            sys::format_bytes(report.peak_resident_bytes)));
   return text;

@@ -21,7 +21,7 @@ struct LoadedSource {
   std::vector<std::vector<model::LinearModule>> layers;  // [num_layers]: the modules to quantize, in checkpoint order
   std::int64_t parameters = 0;                           // of all tensors
   std::int64_t quantized_parameters = 0;
-  std::uint64_t bytes = 0;                               // of the weight files
+  std::uint64_t bytes = 0;  // of the weight files
 };
 
 Result<LoadedSource> step1_load(const QuantizeJob& job);

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <array>
 
-#include "export/formats.h"
 #include "pipeline/version.h"
+#include "quant/options.h"
 #include "sys/cpu.h"
 #include "tensor/linalg.h"
 
@@ -56,7 +56,7 @@ Result<JobPlan> step3_plan(const QuantizeJob& job, const LoadedSource& source) {
   QUERNEL_TRY_STATUS(check_formats(job, *plan.method));
   plan.grid = job.grid;
   plan.solver = job.solver;
-  if (plan.grid.group_size == kAutoGroupSize) plan.grid.group_size = largest_common_group(source);
+  if (job.auto_group_size) plan.grid.group_size = largest_common_group(source);
   QUERNEL_TRY_STATUS(quant::validate(plan.grid));
   QUERNEL_TRY_STATUS(quant::validate(plan.solver));
   const bool uses_solver = plan.method->needs_statistics;
@@ -68,35 +68,25 @@ Result<JobPlan> step3_plan(const QuantizeJob& job, const LoadedSource& source) {
   plan.info.static_groups = plan.solver.static_groups || !plan.info.act_order;
   plan.info.damp = plan.solver.damp;
   plan.info.scale_dtype = plan.grid.scale_dtype;
-  for (const std::string& format : job.formats)
-    QUERNEL_TRY_STATUS(exporter::check_holdable(format, plan.info, source.layers));
   const runtime::Precision precision = runtime::effective(job.precision);
   plan.numerics = fmt::format("{}; {}; {}", sys::to_string(sys::checked_isas().front()), blas_description(),
                               runtime::to_string(precision));
   return plan;
 }
 
+Json method_options(const JobPlan& plan) {
+  Json options = Json::object();
+  for (const quant::MethodOption& option : plan.method->options)
+    options[option.name] = quant::get_option(option.name, plan.grid, plan.solver);
+  return options;
+}
+
 Json job_identity(const QuantizeJob& job, const LoadedSource& source, const JobPlan& plan,
                   const std::optional<CalibrationSet>& calibration) {
-  Json identity{{"quernel", kVersion},
-                {"source", to_json(source.files)},
-                {"method", plan.method->name},
-                {"bits", plan.grid.bits},
-                {"group_size", plan.grid.group_size},
-                {"symmetry", quant::to_string(plan.grid.symmetry)},
-                {"scale_dtype", std::string(to_string(plan.grid.scale_dtype))},
-                {"search", quant::to_string(plan.grid.search)},
-                {"search_steps", plan.grid.search_steps},
-                {"search_min_factor", plan.grid.search_min_factor},
-                {"ignore", job.ignore},
-                {"formats", job.formats}};
+  Json identity{{"quernel", kVersion},         {"source", to_json(source.files)},
+                {"method", plan.method->name}, {"options", method_options(plan)},
+                {"ignore", job.ignore},        {"formats", job.formats}};
   if (!plan.method->needs_statistics) return identity;
-  identity["order"] = quant::to_string(plan.solver.order);
-  identity["static_groups"] = plan.solver.static_groups;
-  identity["damp"] = plan.solver.damp;
-  identity["damp_step"] = plan.solver.damp_step;
-  identity["damp_limit"] = plan.solver.damp_limit;
-  identity["block_size"] = plan.solver.block_size;
   identity["numerics"] = plan.numerics;
   if (calibration.has_value()) identity["calibration"] = calibration->description;
   return identity;

@@ -29,6 +29,9 @@ struct JobPlan {
 // The method and grid that the job asks for, checked against the model; needs no calibration data.
 Result<JobPlan> step3_plan(const QuantizeJob& job, const LoadedSource& source);
 
+// The method's options as they were resolved, by name.
+Json method_options(const JobPlan& plan);
+
 // All that can change an output byte. `calibration` is absent for methods that need no statistics.
 Json job_identity(const QuantizeJob& job, const LoadedSource& source, const JobPlan& plan,
                   const std::optional<CalibrationSet>& calibration);

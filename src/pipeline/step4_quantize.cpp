@@ -3,16 +3,15 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <memory>
 #include <utility>
 
 #include "calib/collector.h"
 #include "codec/integer_matrix.h"
 #include "quant/method.h"
+#include "quant/prepared_hessian.h"
 #include "runtime/layer_weights.h"
 #include "sys/clock.h"
 #include "sys/interrupt.h"
-#include "tensor/tensor_view.h"
 
 namespace quernel::pipeline {
 
@@ -35,15 +34,6 @@ double cosine_between(ConstMatrixView a, ConstMatrixView b) {
   return norms > 0 ? dot / norms : 1.0;
 }
 
-Status check_finite(ConstMatrixView weight, const std::string& module) {
-  for (std::int64_t row = 0; row < weight.rows; ++row)
-    if (const std::int64_t col = first_nonfinite(weight.row(row)); col >= 0)
-      return Error(Fault::invalid_argument, "the weight is not finite")
-          .in_tensor(module + ".weight")
-          .expect("finite numbers", fmt::format("{} at [{}, {}]", weight(row, col), row, col));
-  return {};
-}
-
 // State of the walk over the model.
 class Walk {
  public:
@@ -61,8 +51,10 @@ class Walk {
   [[nodiscard]] const model::Checkpoint& checkpoint() const { return context_.source.checkpoint; }
   Result<std::int64_t> start_calibration();
   Status run_layer(std::int64_t layer);
-  Status run_site(runtime::LayerWeights& weights, model::Site site, const std::vector<const model::LinearModule*>& modules);
-  Result<StoredModule> quantize(const model::LinearModule& module, std::int64_t layer, const quant::LayerStats* stats);
+  Status run_site(runtime::LayerWeights& weights, model::Site site,
+                  const std::vector<const model::LinearModule*>& modules);
+  Result<StoredModule> quantize(const model::LinearModule& module, std::int64_t layer, const quant::LayerStats* stats,
+                                const quant::PreparedHessian* prepared);
   Result<std::optional<StoredModule>> load_stored(const model::LinearModule& module);
   Status save_boundary(std::int64_t next_layer);
   void note(const ModuleReport& report);
@@ -105,7 +97,8 @@ Result<std::int64_t> Walk::start_calibration() {
   options.pool = &context_.pool;
   options.budget = &context_.budget;
   options.spill_folder = context_.work.spill_folder();
-  QUERNEL_TRY(calibrator_, calib::BlockCalibrator::create(checkpoint().config(), context_.calibration->samples, options));
+  QUERNEL_TRY(calibrator_,
+              calib::BlockCalibrator::create(checkpoint().config(), context_.calibration->samples, options));
   context_.progress.on_note("memory " + calib::to_string(calibrator_->plan()));
 
   if (const auto saved = context_.work.newest_hidden(); saved.has_value()) {
@@ -151,12 +144,15 @@ Status Walk::run_site(runtime::LayerWeights& weights, model::Site site,
     all_stored = all_stored && stored.back().has_value();
   }
   std::optional<quant::LayerStats> stats;
+  std::optional<quant::PreparedHessian> prepared;  // one factor for all modules of the site
   if (calibrator_.has_value() && !all_stored) {
     QUERNEL_TRY(stats, calibrator_->collect(weights, site));
+    QUERNEL_TRY(prepared, quant::prepare_hessian(*stats, context_.plan.grid, context_.plan.solver));
   }
   for (std::size_t i = 0; i < modules.size(); ++i) {
     if (!stored[i].has_value()) {
-      QUERNEL_TRY(stored[i], quantize(*modules[i], weights.index, stats.has_value() ? &*stats : nullptr));
+      QUERNEL_TRY(stored[i], quantize(*modules[i], weights.index, stats.has_value() ? &*stats : nullptr,
+                                      prepared.has_value() ? &*prepared : nullptr));
     }
     note(stored[i]->report);
     if (calibrator_.has_value()) weights.replace(*modules[i], codec::dequantize(stored[i]->matrix));
@@ -176,16 +172,17 @@ Result<std::optional<StoredModule>> Walk::load_stored(const model::LinearModule&
 }
 
 Result<StoredModule> Walk::quantize(const model::LinearModule& module, std::int64_t layer,
-                                    const quant::LayerStats* stats) {
+                                    const quant::LayerStats* stats, const quant::PreparedHessian* prepared) {
   const sys::Stopwatch watch;
   QUERNEL_TRY(const Matrix weight, checkpoint().read_weight(module.name));
-  QUERNEL_TRY_STATUS(check_finite(weight, module.name));
+  QUERNEL_TRY_STATUS(model::check_finite(weight, module.name + ".weight", checkpoint().path()));
   quant::MethodInput input;
   input.weight = weight;
   input.stats = stats;
   input.grid = context_.plan.grid;
   input.solver = context_.plan.solver;
   input.pool = &context_.pool;
+  input.prepared = prepared;
   auto outcome = context_.plan.method->run(input);
   if (!outcome.ok()) return std::move(outcome).error().in_tensor(module.name);
   StoredModule stored;
@@ -235,8 +232,8 @@ void Walk::note(const ModuleReport& report) {
   if (report.resumed) event.detail += "  (stored)";
   event.item_seconds = report.resumed ? 0.0 : report.seconds;
   if (fresh_weights_ > 0)
-    event.remaining_seconds = clock_.seconds() / static_cast<double>(fresh_weights_) *
-                              static_cast<double>(total_weights_ - done_weights_);
+    event.remaining_seconds =
+        clock_.seconds() / static_cast<double>(fresh_weights_) * static_cast<double>(total_weights_ - done_weights_);
   event.resident_bytes = sys::resident_bytes();
   context_.progress.on_progress(event);
   if (report.fallback.has_value())

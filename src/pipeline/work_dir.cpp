@@ -46,8 +46,7 @@ void remove_temporaries(const std::string& path) {
 Status check_identity(const std::string& state_path, const Json& identity, bool resume, const std::string& path) {
   QUERNEL_TRY(const sys::MappedFile file, sys::MappedFile::open(state_path));
   const auto bytes = file.bytes();
-  QUERNEL_TRY(const Json stored,
-              parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, state_path));
+  QUERNEL_TRY(const Json stored, parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, state_path));
   if (const auto difference = first_difference(stored, identity); difference.has_value()) {
     if (!holds_work(path)) return {};
     return Error(Fault::incompatible_state, "the work directory belongs to another job")

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <string_view>
@@ -47,6 +48,14 @@ std::uint64_t cgroup_available() {
 std::uint64_t resident_bytes() { return proc_field("/proc/self/status", "VmRSS"); }
 std::uint64_t peak_resident_bytes() { return proc_field("/proc/self/status", "VmHWM"); }
 std::uint64_t available_bytes() { return std::min(proc_field("/proc/meminfo", "MemAvailable"), cgroup_available()); }
+
+std::uint64_t free_disk_bytes(const std::string& path) {
+  std::error_code failure;
+  std::filesystem::path place = std::filesystem::absolute(path, failure);
+  while (!std::filesystem::exists(place, failure) && place.has_relative_path()) place = place.parent_path();
+  const std::filesystem::space_info space = std::filesystem::space(place, failure);
+  return failure ? 0 : space.available;
+}
 
 Status MemoryBudget::reserve(const std::string& what, std::uint64_t bytes) {
   const std::uint64_t before = reserved_.fetch_add(bytes);

@@ -16,6 +16,9 @@ std::uint64_t resident_bytes();       // now
 std::uint64_t peak_resident_bytes();  // highest since the process began
 std::uint64_t available_bytes();      // what the system (or its cgroup) still has
 
+// Free for this user on the file system that holds the path (or its nearest parent that exists); 0 where it cannot be told.
+std::uint64_t free_disk_bytes(const std::string& path);
+
 // A ceiling that parts of a job reserve from before they allocate. Mapped files are not counted: the system may drop
 // their pages at any time.
 class MemoryBudget {

@@ -40,6 +40,11 @@ TEST(MemoryBudget, NoCeilingNeverRefuses) {
   EXPECT_TRUE(budget.reserve("all", std::uint64_t{1} << 50).ok());
 }
 
+TEST(Memory, FreeDiskIsThatOfTheNearestParent) {
+  EXPECT_GT(free_disk_bytes("/tmp"), 0U);
+  EXPECT_GT(free_disk_bytes("/tmp/not/there/yet"), 0U);
+}
+
 TEST(Memory, ParsesSizes) {
   EXPECT_EQ(*parse_bytes("4096"), 4096U);
   EXPECT_EQ(*parse_bytes("16G"), std::uint64_t{16} << 30);

@@ -1,0 +1,26 @@
+#include "api/loaded_model.h"
+
+#include <utility>
+
+namespace quernel::api {
+
+std::unique_ptr<sys::ThreadPool> make_pool(int threads) {
+  return std::make_unique<sys::ThreadPool>(threads > 0 ? threads : sys::usable_cores());
+}
+
+Result<runtime::Precision> parse_precision(const std::string& name) {
+  for (const runtime::Precision precision : {runtime::Precision::f32, runtime::Precision::bf16})
+    if (name == runtime::to_string(precision)) return precision;
+  return Error(Fault::usage, "unknown precision").in_field("--precision").expect("f32, bf16", "'" + name + "'");
+}
+
+Result<LoadedModel> load_model(const std::string& path, sys::ThreadPool& pool, runtime::Precision precision) {
+  QUERNEL_TRY(model::Checkpoint checkpoint, model::Checkpoint::open(path));
+  LoadedModel loaded;
+  loaded.checkpoint = std::make_unique<model::Checkpoint>(std::move(checkpoint));
+  QUERNEL_TRY(runtime::FloatModel model, runtime::FloatModel::load(*loaded.checkpoint, pool, precision));
+  loaded.model = std::make_unique<runtime::FloatModel>(std::move(model));
+  return loaded;
+}
+
+}  // namespace quernel::api

@@ -1,0 +1,25 @@
+// A model opened for running: checkpoint, threads and weights in the order in which they depend on each other.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "model/checkpoint.h"
+#include "quernel/quernel.h"
+#include "runtime/float_model.h"
+#include "sys/thread_pool.h"
+
+namespace quernel::api {
+
+struct LoadedModel {
+  std::unique_ptr<model::Checkpoint> checkpoint;
+  std::unique_ptr<runtime::FloatModel> model;
+};
+
+// Threads: 0 becomes all cores of this process.
+std::unique_ptr<sys::ThreadPool> make_pool(int threads);
+Result<runtime::Precision> parse_precision(const std::string& name);
+Result<LoadedModel> load_model(const std::string& path, sys::ThreadPool& pool, runtime::Precision precision);
+
+}  // namespace quernel::api

@@ -1,0 +1,62 @@
+#include <algorithm>
+
+#include "api/failure.h"
+#include "api/loaded_model.h"
+#include "api/observer_sink.h"
+#include "base/json.h"
+#include "model/checkpoint.h"
+#include "pipeline/run_job.h"
+#include "quant/method.h"
+#include "quernel/quernel.h"
+
+namespace quernel::api {
+
+namespace {
+
+// The type that the consumers of the formats read: GPTQ loaders take half precision only; a bfloat16 model loaded through
+// compressed-tensors has its scales cast to bfloat16, so they must be exact in it.
+DType automatic_scale_dtype(const QuantizeOptions& options) {
+  const bool has_gptq = std::find(options.formats.begin(), options.formats.end(), "gptq") != options.formats.end();
+  const auto checkpoint = model::Checkpoint::open(options.source);
+  const bool is_bf16 = checkpoint.ok() && checkpoint->config().stored_dtype == "bfloat16";
+  return is_bf16 && !has_gptq ? DType::bf16 : DType::f16;
+}
+
+pipeline::QuantizeJob to_job(const QuantizeOptions& options) {
+  pipeline::QuantizeJob job;
+  job.source = options.source;
+  job.output = options.output;
+  job.method = options.method;
+  for (const auto& [name, value] : options.method_options) take(quant::set_option(name, value, job.grid, job.solver));
+  job.auto_group_size = !options.method_options.contains("group-size");
+  job.formats = options.formats;
+  if (!options.method_options.contains("scale-dtype")) job.grid.scale_dtype = automatic_scale_dtype(options);
+  job.ignore = options.ignore;
+  if (!options.calibration.empty()) job.calibration.sources = options.calibration;
+  job.calibration.jsonl_field = options.calibration_field;
+  job.calibration.samples = options.calibration_samples;
+  job.calibration.length = options.calibration_length;
+  job.calibration.seed = options.seed;
+  job.calibration.mode = take(calib::parse_sample_mode(options.calibration_mode));
+  job.precision = take(parse_precision(options.precision));
+  job.threads = options.threads;
+  job.max_memory_bytes = options.max_memory_bytes;
+  job.work_dir = options.work_dir;
+  job.save_seconds = options.save_seconds;
+  job.resume = options.resume;
+  job.overwrite = options.overwrite;
+  job.keep_work_dir = options.keep_work_dir;
+  job.strict = options.strict;
+  job.command = options.command;
+  return job;
+}
+
+}  // namespace
+
+Report quantize(const QuantizeOptions& options, const Observer& observer) {
+  ObserverSink sink(observer);
+  const pipeline::JobOutcome outcome = take(pipeline::run_job(to_job(options), sink));
+  return {dump_json(outcome.json, 1), outcome.text};
+}
+
+}  // namespace quernel::api

@@ -1,0 +1,29 @@
+// Do two versions of a model say the same? Both run block by block over a short text, never whole in memory.
+//
+// Exact    weights equal: logits equal to the last bit
+// Errors   those of reading the checkpoints
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/result.h"
+#include "model/checkpoint.h"
+#include "runtime/layer_weights.h"
+#include "sys/thread_pool.h"
+
+namespace quernel::pipeline {
+
+// Puts other weights in the place of a layer's, once it is loaded; may be empty.
+using LayerChange = std::function<Status(runtime::LayerWeights& weights)>;
+
+struct LogitDifference {
+  double max_abs = 0.0;        // over all positions and tokens
+  double reference_rms = 0.0;  // deviation of the reference's logits: what max_abs is to be seen against
+};
+
+// The text is the beginning of the built-in corpus, tokenized by `reference`.
+Result<LogitDifference> compare_logits(const model::Checkpoint& reference, const LayerChange& change_reference,
+                                       const model::Checkpoint& other, sys::ThreadPool& pool);
+
+}  // namespace quernel::pipeline

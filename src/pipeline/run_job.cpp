@@ -1,0 +1,154 @@
+#include "pipeline/run_job.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "pipeline/module_store.h"
+#include "pipeline/report.h"
+#include "pipeline/step1_load.h"
+#include "pipeline/step2_sample.h"
+#include "pipeline/step3_plan.h"
+#include "pipeline/step4_quantize.h"
+#include "pipeline/step5_write.h"
+#include "pipeline/step6_verify.h"
+#include "pipeline/work_dir.h"
+#include "sys/atomic_file.h"
+#include "sys/clock.h"
+#include "sys/mapped_file.h"
+
+namespace quernel::pipeline {
+
+namespace {
+
+// Passes everything on and keeps the warnings for the report.
+class RecordingSink final : public sys::ProgressSink {
+ public:
+  explicit RecordingSink(sys::ProgressSink& next) : next_(next) {}
+  void on_progress(const sys::ProgressEvent& event) override { next_.on_progress(event); }
+  void on_note(const std::string& text) override { next_.on_note(text); }
+  void on_warning(const std::string& text) override {
+    warnings_.push_back(text);
+    next_.on_warning(text);
+  }
+  [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  sys::ProgressSink& next_;
+  std::vector<std::string> warnings_;
+};
+
+std::string identity_path(const std::string& output) { return output + "/quernel/job.json"; }
+
+// An output whose last-written file says that this very job is done.
+bool is_finished(const std::string& output, const Json& identity) {
+  const auto file = sys::MappedFile::open(identity_path(output));
+  if (!file.ok()) return false;
+  const auto bytes = file->bytes();
+  const auto stored = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file->path());
+  return stored.ok() && !first_difference(*stored, identity).has_value();
+}
+
+// What the job will write at most: the store's bytes and each format's, before the long work begins.
+Status check_disk(const QuantizeJob& job, const LoadedSource& source, const std::string& work_path) {
+  const auto weights = static_cast<std::uint64_t>(source.quantized_parameters);
+  const auto others = static_cast<std::uint64_t>(source.parameters - source.quantized_parameters);
+  const std::uint64_t store = weights * 5 / 4;  // a byte a code, scales and zero points beside it
+  const std::uint64_t format = weights * static_cast<std::uint64_t>(job.grid.bits + 1) / 8 + others * 4;
+  const std::uint64_t wanted = store + format * job.formats.size();
+  const std::uint64_t free = std::min(sys::free_disk_bytes(work_path), sys::free_disk_bytes(job.output));
+  if (free == 0 || free >= wanted) return {};
+  return Error(Fault::out_of_disk, "the job would not fit on the disk")
+      .in_file(job.output)
+      .expect(sys::format_bytes(wanted) + " free", sys::format_bytes(free));
+}
+
+std::string plan_note(const QuantizeJob& job, const LoadedSource& source, const JobPlan& plan) {
+  return fmt::format("{} -> {}: {} {} bit, group {}, {}; {} of {} M parameters; {}", job.source, job.output,
+                     plan.method->name, plan.grid.bits, plan.grid.group_size, quant::to_string(plan.grid.symmetry),
+                     source.quantized_parameters / 1'000'000, source.parameters / 1'000'000, plan.numerics);
+}
+
+void fill_totals(const LoadedSource& source, const std::vector<exporting::ExportedCheckpoint>& written,
+                 JobReport& report) {
+  report.parameters = source.parameters;
+  report.quantized_parameters = source.quantized_parameters;
+  report.bytes_in = source.bytes;
+  report.bytes_out = written.front().tensor_bytes;
+  report.decoder_bits_per_weight =
+      8.0 * static_cast<double>(written.front().quantized_bytes) / static_cast<double>(source.quantized_parameters);
+  report.model_bits_per_weight =
+      8.0 * static_cast<double>(written.front().tensor_bytes) / static_cast<double>(source.parameters);
+}
+
+Status write_reports(const std::string& output, const std::vector<exporting::ExportedCheckpoint>& written,
+                     const Json& json, const JobReport& report, const Json& identity) {
+  QUERNEL_TRY_STATUS(sys::make_folders(output + "/quernel"));
+  QUERNEL_TRY_STATUS(sys::write_file(output + "/quernel/report.json", dump_json(json, 1) + "\n"));
+  QUERNEL_TRY_STATUS(sys::write_file(output + "/quernel/layers.csv", layers_csv(report)));
+  QUERNEL_TRY_STATUS(sys::write_file(identity_path(output), dump_json(identity, 1) + "\n"));
+  for (const exporting::ExportedCheckpoint& checkpoint : written)
+    QUERNEL_TRY_STATUS(exporting::write_checksums(checkpoint.folder));
+  return {};
+}
+
+}  // namespace
+
+Result<JobOutcome> run_job(const QuantizeJob& job, sys::ProgressSink& progress) {
+  const sys::Stopwatch watch;
+  RecordingSink sink(progress);
+  QUERNEL_TRY(const LoadedSource source, step1_load(job));
+  QUERNEL_TRY(const JobPlan plan, step3_plan(job, source));
+  std::optional<CalibrationSet> calibration;
+  if (plan.method->needs_statistics) {
+    QUERNEL_TRY(calibration, step2_sample(job, source, sink));
+  }
+  const Json identity = job_identity(job, source, plan, calibration);
+  JobOutcome outcome;
+  JobReport& report = outcome.report;
+  report.output = job.output;
+  report.formats = job.formats;
+  const std::string work_path = job.work_dir.empty() ? job.output + ".job" : job.work_dir;
+  if (job.resume && is_finished(job.output, identity)) {
+    report.already_done = true;
+    outcome.json = {{"output", job.output}, {"already_done", true}};
+    outcome.text = report_text(report);
+    return outcome;
+  }
+  QUERNEL_TRY_STATUS(
+      exporting::check_export(source.checkpoint, plan.info, module_names(source), job.output, export_options(job)));
+  QUERNEL_TRY_STATUS(check_disk(job, source, work_path));
+  sink.on_note(plan_note(job, source, plan));
+
+  QUERNEL_TRY(WorkDir work, WorkDir::open(work_path, identity, job.resume));
+  const ModuleStore store(work.layers_folder());
+  sys::ThreadPool pool(job.threads > 0 ? job.threads : sys::usable_cores());
+  sys::MemoryBudget budget(job.max_memory_bytes);
+  QUERNEL_TRY(report.modules, step4_quantize({.job = job,
+                                              .source = source,
+                                              .plan = plan,
+                                              .calibration = calibration.has_value() ? &*calibration : nullptr,
+                                              .work = work,
+                                              .store = store,
+                                              .pool = pool,
+                                              .budget = budget,
+                                              .progress = sink}));
+  QUERNEL_TRY(const auto written, step5_write(job, source, plan, store, sink));
+  QUERNEL_TRY(report.verify, step6_verify(source, plan, store, written, pool, sink));
+
+  fill_totals(source, written, report);
+  if (calibration.has_value()) report.calibration = calibration->description;
+  report.warnings = sink.warnings();
+  report.seconds = watch.seconds();
+  report.peak_resident_bytes = sys::peak_resident_bytes();
+  outcome.json = report_json(job, source, plan, report);
+  outcome.text = report_text(report);
+  QUERNEL_TRY_STATUS(write_reports(job.output, written, outcome.json, report, identity));
+  if (!job.keep_work_dir) QUERNEL_TRY_STATUS(work.remove());
+  return outcome;
+}
+
+}  // namespace quernel::pipeline
