@@ -1,0 +1,114 @@
+#include "export/compressed_tensors_writer.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "codec/int_pack.h"
+#include "codec/int_pack_compressed_tensors.h"
+
+namespace quernel::exporting {
+namespace {
+
+// The library release whose reader our output is tested with (tests/peers); 3-bit codes need 0.17 or later.
+constexpr const char* kLibraryVersion = "0.20.0";
+
+enum Part : std::size_t { kWeightPacked, kWeightScale, kWeightShape, kWeightZeroPoint };
+
+Status check(const FormatInput& /*input*/) { return ok_status(); }
+
+std::vector<std::string> notes(const FormatInput& input) {
+  std::vector<std::string> out;
+  if (input.info.bits == 3) {
+    out.emplace_back("compressed-tensors: 3-bit codes are a dense bitstream, which the library reads from 0.17 on");
+  }
+  if (input.info.bits == 2 || input.info.bits == 3) {
+    out.push_back(
+        fmt::format("compressed-tensors: {} bits have no kernel in vLLM; Transformers reads them", input.info.bits));
+  }
+  return out;
+}
+
+std::vector<io::PlannedTensor> plan(const FormatInput& input, const model::LinearModule& module) {
+  const int bits = input.info.bits;
+  const std::int64_t groups = input.info.group_size == -1 ? 1 : codec::num_groups(module.cols, input.info.group_size);
+  std::vector<io::PlannedTensor> out{
+      {module.name + ".weight_packed", DType::i32, {module.rows, codec::packed_words(module.cols, bits)}},
+      {module.name + ".weight_scale", input.info.scale_dtype, {module.rows, groups}},
+      {module.name + ".weight_shape", DType::i64, {2}}};
+  if (!input.info.symmetric) {
+    out.push_back({module.name + ".weight_zero_point", DType::i32, {codec::packed_words(module.rows, bits), groups}});
+  }
+  return out;
+}
+
+template <class T>
+std::vector<std::byte> bytes_of(const T& values) {
+  const auto bytes = std::as_bytes(std::span(values));
+  return {bytes.begin(), bytes.end()};
+}
+
+Result<std::vector<std::byte>> pack(const codec::IntegerMatrix& matrix, std::size_t index) {
+  switch (index) {
+    case kWeightPacked: return bytes_of(codec::quantized_weight_packed(matrix));
+    case kWeightScale: return codec::quantized_scales(matrix);
+    case kWeightShape: return bytes_of(std::array<std::int64_t, 2>{matrix.rows, matrix.cols});
+    case kWeightZeroPoint: return bytes_of(codec::quantized_zero_points(matrix));
+    default: QUERNEL_CHECK(false, "tensor {} of a compressed-tensors module", index);
+  }
+  return std::vector<std::byte>{};
+}
+
+// Keys that the library does not know are an error inside weights and inside a group.
+Json weight_args(const model::QuantizationInfo& info) {
+  Json args = Json::object();
+  args["num_bits"] = info.bits;
+  args["type"] = "int";
+  args["symmetric"] = info.symmetric;
+  args["strategy"] = info.group_size == -1 ? "channel" : "group";
+  args["group_size"] = info.group_size == -1 ? Json(nullptr) : Json(info.group_size);
+  args["dynamic"] = false;
+  // "weight": the order was used while rounding and leaves no trace in the layout.
+  args["actorder"] = info.act_order ? Json("weight") : Json(nullptr);
+  return args;
+}
+
+Json config(const FormatInput& input, const std::string& /*version*/) {
+  Json group = Json::object();
+  group["targets"] = Json::array({"Linear"});
+  group["weights"] = weight_args(input.info);
+  group["input_activations"] = nullptr;
+  group["output_activations"] = nullptr;
+  Json out = Json::object();
+  out["quant_method"] = "compressed-tensors";
+  out["version"] = kLibraryVersion;
+  out["format"] = "pack-quantized";
+  out["quantization_status"] = "compressed";
+  out["global_compression_ratio"] = nullptr;
+  out["config_groups"]["group_0"] = std::move(group);
+  out["ignore"] = Json::array({"lm_head"});
+  for (const std::string& module : input.dense_modules) out["ignore"].push_back(module);
+  out["kv_cache_scheme"] = nullptr;
+  return out;
+}
+
+}  // namespace
+
+Format compressed_tensors_format() {
+  return {.name = "compressed-tensors",
+          .summary =
+              "pack-quantized weights of vLLM, llm-compressor and Transformers: codes packed along the inputs of a row",
+          .bits = {2, 3, 4, 8},
+          .asymmetric = true,
+          .scattered_groups = false,
+          .tail_groups = false,
+          .scale_dtypes = {DType::f16, DType::bf16, DType::f32},
+          .check = check,
+          .notes = notes,
+          .plan = plan,
+          .pack = pack,
+          .config = config,
+          .config_file = nullptr};
+}
+
+}  // namespace quernel::exporting
