@@ -41,12 +41,14 @@ class Tokenizer {
   [[nodiscard]] const Vocabulary& vocabulary() const;
 
  private:
+  friend class StreamDecoder;
   struct State;
   explicit Tokenizer(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 
-// Streaming decode: give ids one by one, get text that never ends inside a UTF-8 sequence.
+// Streaming decode: give ids one by one, get text that never ends inside a UTF-8 sequence. All parts joined are decode() with
+// invalid sequences as U+FFFD. The tokenizer outlives the decoder.
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);
@@ -54,10 +56,13 @@ class StreamDecoder {
   std::string finish();               // the rest, broken sequences as U+FFFD
 
  private:
+  void strip_start();
+
   const Tokenizer* tokenizer_;
   bool skip_special_;
-  bool at_start_ = true;
-  std::string pending_;
+  bool first_ = true;    // no token has been shown
+  int strip_left_ = 0;   // how often the text to strip may still go
+  std::string pending_;  // bytes not shown yet
 };
 
 }  // namespace quernel::text

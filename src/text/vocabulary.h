@@ -77,6 +77,7 @@ struct AddedToken {
   bool single_word = false;  // only where no word character is beside it
   bool strip_left = false;   // takes the white space before it
   bool strip_right = false;
+  bool in_model = true;      // also a token of the model, which merging can reach
 };
 
 struct Vocabulary {
