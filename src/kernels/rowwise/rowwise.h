@@ -20,7 +20,7 @@ using RmsNorm = void (*)(const float* x, const float* weight, float epsilon, flo
 using GateMul = void (*)(const float* gate, const float* up, float* out, std::int64_t size) noexcept;
 // y[i] += scale * x[i], one rounding.
 using AddScaled = void (*)(const float* x, float scale, float* y, std::int64_t size) noexcept;
-// x[i] = cap * tanh(x[i] / cap), cap > 0. Relative error 8 u.
+// x[i] = cap * tanh(x[i] / cap), cap > 0. Relative error 8 u, plus cap steps of the smallest subnormal number.
 using SoftCap = void (*)(float* x, float cap, std::int64_t size) noexcept;
 // x[i] = exp(x[i] - max) / sum exp(x - max), size > 0; -infinity gives 0. Relative error (size / 16 + 16) u, plus u per
 // unit of max - x[i].
