@@ -1,0 +1,106 @@
+// The C++ side of tests/peers/tokenizer_agreement.py: `quernel tokenize` without the rest of the command, and with a stopwatch.
+//
+// usage: quernel_tokenize PATH [--add-special] [--decode] [--time N] < text
+//        PATH is a tokenizer.json, a folder with one, or a GGUF file. --time: seconds of N encodings, the best, on stderr
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/gguf_source.h"
+#include "text/tokenizer.h"
+
+namespace {
+
+struct Options {
+  std::string path;
+  bool add_special = false;
+  bool decode = false;
+  int repeats = 0;
+};
+
+std::string read_all(std::istream& in) { return {std::istreambuf_iterator<char>(in), {}}; }
+
+quernel::Result<quernel::text::Tokenizer> open(std::string path) {
+  if (std::filesystem::is_directory(path)) path += "/tokenizer.json";
+  if (!path.ends_with(".json")) return quernel::test::open_gguf_tokenizer(path);
+  std::ifstream in(path, std::ios::binary);
+  return quernel::text::Tokenizer::from_json(read_all(in), path);
+}
+
+std::vector<std::int32_t> parse_ids(const std::string& text) {
+  std::vector<std::int32_t> ids;
+  const char* at = text.data();
+  const char* end = at + text.size();
+  while (at < end) {
+    std::int32_t id = 0;
+    const auto [next, failure] = std::from_chars(at, end, id);
+    if (failure == std::errc()) ids.push_back(id);
+    at = next == at ? at + 1 : next;
+  }
+  return ids;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+int run(const Options& options) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto tokenizer = open(options.path);
+  if (!tokenizer.ok()) {
+    std::cerr << quernel::to_string(tokenizer.error()) << "\n";
+    return 3;
+  }
+  const double load_seconds = seconds_since(start);
+  const std::string input = read_all(std::cin);
+  if (options.decode) {
+    std::cout << tokenizer->decode(parse_ids(input), false);
+    return 0;
+  }
+  std::vector<std::int32_t> ids;
+  double first = 0;
+  double best = 0;
+  for (int i = 0; i <= std::max(options.repeats, 1) - 1; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    ids = tokenizer->encode(input, {.add_special = options.add_special});
+    const double seconds = seconds_since(begin);
+    if (i == 0) first = seconds;
+    best = i == 0 ? seconds : std::min(best, seconds);
+  }
+  if (options.repeats > 0) std::fprintf(stderr, "load %.4f first %.6f best %.6f\n", load_seconds, first, best);
+  std::string out;
+  for (const std::int32_t id : ids) out += (out.empty() ? "" : " ") + std::to_string(id);
+  std::cout << out << "\n";
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument == "--add-special") {
+      options.add_special = true;
+    } else if (argument == "--decode") {
+      options.decode = true;
+    } else if (argument == "--time" && i + 1 < argc) {
+      options.repeats = std::stoi(argv[++i]);
+    } else {
+      options.path = argument;
+    }
+  }
+  if (options.path.empty()) {
+    std::cerr << "usage: quernel_tokenize PATH [--add-special] [--decode] [--time N] < text\n";
+    return 2;
+  }
+  return run(options);
+}
