@@ -33,7 +33,7 @@ Status refuse_experts(const GgufFields& fields) {
   if (experts == 0) return ok_status();
   return Error(Fault::unsupported, "mixtures of experts are not supported")
       .in_file(fields.file().path())
-      .in_field("expert_count")
+      .in_field(fields.full_key("expert_count"))
       .expect("0", std::to_string(experts));
 }
 
@@ -52,7 +52,7 @@ Status fill_sizes(const GgufFields& fields, Json& json) {
   if (value_dim != head_dim)
     return Error(Fault::unsupported, "values of another length than keys are not supported")
         .in_file(fields.file().path())
-        .in_field("attention.value_length")
+        .in_field(fields.full_key("attention.value_length"))
         .expect(std::to_string(head_dim), std::to_string(value_dim));
   json["head_dim"] = head_dim;
   QUERNEL_TRY(json["vocab_size"], vocab_size(fields.file()));
@@ -103,13 +103,19 @@ GgufBiases find_biases(const io::GgufFile& file) {
 
 Status fill_tokens(const io::GgufFile& file, Json& json) {
   const GgufFields fields(file, "tokenizer.ggml.");
-  const std::pair<const char*, const char*> ids[] = {
-      {"bos_token_id", "bos_token_id"}, {"eos_token_id", "eos_token_id"}, {"padding_token_id", "pad_token_id"}};
-  for (const auto& [gguf, hf] : ids) {
+  for (const auto& [gguf, hf] : {std::pair{"bos_token_id", "bos_token_id"}, {"padding_token_id", "pad_token_id"}}) {
     json[hf] = nullptr;
     if (!fields.has(gguf)) continue;
     QUERNEL_TRY(json[hf], fields.integer(gguf));
   }
+  // Ends of the text, of a turn and of a message: Hugging Face files list them all as eos.
+  std::vector<std::int64_t> stops;
+  for (const char* key : {"eos_token_id", "eot_token_id", "eom_token_id"}) {
+    if (!fields.has(key)) continue;
+    QUERNEL_TRY(const std::int64_t id, fields.integer(key));
+    if (std::ranges::find(stops, id) == stops.end()) stops.push_back(id);
+  }
+  json["eos_token_id"] = stops.empty() ? Json(nullptr) : stops.size() == 1 ? Json(stops.front()) : Json(stops);
   return ok_status();
 }
 
@@ -182,14 +188,16 @@ Status apply_rope_table(const io::GgufFile& file, GgufConfig& out) {
   return ok_status();
 }
 
-// Biases that the family's config.json has no field for.
-void apply_biases(const GgufBiases& biases, GgufConfig& out) {
+// Biases that the family's config.json has no field for. Those that the family always has are left to the check of tensors.
+void add_biases(const GgufBiases& biases, GgufConfig& out) {
   ModelConfig& config = out.config;
-  if (config.qkv_bias == biases.qkv && config.out_bias == biases.out && config.mlp_bias == biases.mlp) return;
-  config.qkv_bias = biases.qkv;
-  config.out_bias = biases.out;
-  config.mlp_bias = biases.mlp;
-  out.obstacle = fmt::format("the file's biases are not those that a {} can have", config.architecture);
+  const bool known =
+      (config.qkv_bias || !biases.qkv) && (config.out_bias || !biases.out) && (config.mlp_bias || !biases.mlp);
+  if (known) return;
+  config.qkv_bias |= biases.qkv;
+  config.out_bias |= biases.out;
+  config.mlp_bias |= biases.mlp;
+  out.obstacle = fmt::format("the file has biases that a {} cannot have", config.architecture);
 }
 
 }  // namespace
@@ -204,7 +212,7 @@ Result<GgufConfig> config_from_gguf(const io::GgufFile& file) {
   QUERNEL_TRY(out.json, make_json(file, **row, biases));
   QUERNEL_TRY(out.config, config_from_json(out.json, file.path()));
   QUERNEL_TRY_STATUS(apply_rope_table(file, out));
-  apply_biases(biases, out);
+  add_biases(biases, out);
   return out;
 }
 

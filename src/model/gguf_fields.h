@@ -31,6 +31,7 @@ class GgufFields {
   [[nodiscard]] Result<std::string> string_or(const std::string& key, const std::string& fallback) const;
   [[nodiscard]] Result<bool> boolean_or(const std::string& key, bool fallback) const;
 
+  [[nodiscard]] std::string full_key(const std::string& key) const { return prefix_ + key; }
   [[nodiscard]] const io::GgufFile& file() const { return *file_; }
 
  private:

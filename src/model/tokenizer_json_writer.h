@@ -6,20 +6,20 @@
 // Threads  pure functions
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 
-#include "base/json.h"
 #include "base/result.h"
 #include "io/gguf.h"
 #include "text/vocabulary.h"
 
 namespace quernel::model {
 
-Result<Json> tokenizer_json(const text::Vocabulary& vocabulary);
+Result<std::string> tokenizer_json(const text::Vocabulary& vocabulary);
 
-// Contents by file name: tokenizer.json, tokenizer_config.json (with the chat template), special_tokens_map.json,
-// generation_config.json. max_positions becomes model_max_length.
+// Contents by file name: tokenizer.json, tokenizer_config.json (with the chat template), special_tokens_map.json.
+// max_positions becomes model_max_length.
 Result<std::map<std::string, std::string>> tokenizer_files(const io::GgufFile& file, std::int64_t max_positions);
 
 }  // namespace quernel::model
