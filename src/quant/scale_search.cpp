@@ -37,6 +37,25 @@ float storable_scale(double scale, DType dtype, std::int32_t largest_level) {
   return std::max(stored, smallest_scale(dtype));
 }
 
+struct FactorRange {
+  double most = 1.0;  // at this share of the whole range's scale nothing is clipped any more
+  double least = 0.5;
+};
+
+FactorRange factor_range(const GridSpec& spec) {
+  const double max_code = (1 << spec.bits) - 1;
+  const double middle = 1 << (spec.bits - 1);
+  switch (spec.symmetry) {
+    // Rounding the zero point moves the range by up to half a step.
+    case Symmetry::asymmetric: return {max_code / (max_code - 0.5), spec.search_min_factor};
+    // The positive side ends half a step short of the range.
+    case Symmetry::symmetric: return {max_code / (2 * (middle - 1)), spec.search_min_factor};
+    // The whole range is that of the positive side; the negative one has a level more.
+    case Symmetry::full_range_symmetric: return {1.0, spec.search_min_factor * (middle - 1) / middle};
+  }
+  return {};
+}
+
 }  // namespace
 
 float round_to_dtype(float value, DType dtype) {
@@ -48,9 +67,10 @@ float round_to_dtype(float value, DType dtype) {
 
 GridFinder::GridFinder(const GridSpec& spec) : spec_(spec), max_code_((1 << spec.bits) - 1), factors_(1, 1.0F) {
   if (spec.search != ScaleSearch::minmax) {
-    const int steps = spec.search_steps;
-    for (int i = 1; i < steps; ++i) {
-      factors_.push_back(static_cast<float>(1.0 - (1.0 - spec.search_min_factor) * i / (steps - 1)));
+    const FactorRange range = factor_range(spec);
+    for (int i = 0; i + 1 < spec.search_steps; ++i) {
+      const double share = spec.search_steps == 2 ? 1.0 : static_cast<double>(i) / (spec.search_steps - 2);
+      factors_.push_back(static_cast<float>(range.most + (range.least - range.most) * share));
     }
   }
   const auto count = static_cast<std::int64_t>(factors_.size());
@@ -111,12 +131,12 @@ void GridFinder::try_zero_point(std::span<const float> weights, std::int32_t zer
       best_loss = loss;
       best.scale = scales_[i];
       best.zero_point = zero_point;
-      best.representable = true;
     }
   }
 }
 
 GroupGrid GridFinder::find(std::span<const float> values, std::span<const float> weights) {
+  QUERNEL_CHECK(values.size() == weights.size());
   Range range;
   float sum = 0.0F;  // not finite as soon as one value is not
   for (const float value : values) {
@@ -133,12 +153,12 @@ GroupGrid GridFinder::find(std::span<const float> values, std::span<const float>
   const double whole_scale = whole_range_scale(range);
   const std::int32_t zero_point = range_zero_point(range, whole_scale);
   fill_trial_scales(whole_scale, unit, zero_point);
-  if (factors_.size() == 1) {
-    best.representable = scales_[0] > 0.0F;
-    if (best.representable) best.scale = scales_[0];
-    best.zero_point = zero_point;
-    return best;
-  }
+  // The largest trial that fits stands, until another is found to lose less.
+  const auto fits = std::find_if(scales_.begin(), scales_.end(), [](float scale) { return scale > 0.0F; });
+  if (fits == scales_.end()) return best;
+  best = {.scale = *fits, .zero_point = zero_point, .representable = true};
+  if (factors_.size() == 1) return best;
+
   normalized_.resize(values.size());
   for (std::size_t k = 0; k < values.size(); ++k) normalized_[k] = values[k] / unit;
   float best_loss = kInfinity;
