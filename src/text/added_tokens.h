@@ -52,10 +52,12 @@ class AddedTokenFinder {
     for (std::size_t at = 0; at < text.size();) {
       const Place place = next(text, at, done, find_special);
       if (place.token == nullptr) break;
+      at = place.resume;
+      // All of it went to the token before: the reference makes an empty piece of it, and drops that.
+      if (place.begin >= place.end) continue;
       if (done < place.begin) on_text(text.substr(done, place.begin - done));
       on_token(place.token->id);
       done = place.end;
-      at = place.resume;
     }
     if (done < text.size()) on_text(text.substr(done));
   }

@@ -58,6 +58,7 @@ constexpr PreRow kPreRows[] = {
     {"hunyuan", "qwen2", false, false},
     {"megrez", "qwen2", false, false},
     {"tekken", "tekken", true, true},
+    {"gpt-4o", "o200k", false, false},
     {"deepseek-llm", kDeepseekLlm, false, false},
     {"deepseek-coder", kDeepseekCoder, false, false},
     {"deepseek-v3", kDeepseekV3, false, false},

@@ -2,6 +2,7 @@
 
 #include "text/limits.h"
 #include "text/normalize.h"
+#include "text/unicode_classes.h"
 
 namespace quernel::text {
 namespace {
@@ -45,6 +46,7 @@ std::vector<Part> join_parts(const std::vector<Part>& parts, SplitBehavior behav
 
 Result<PieceCutter> PieceCutter::create(const std::vector<PreStep>& steps) {
   if (steps.size() > kMaxSteps) return Error(Fault::limit_exceeded, "too many pre-tokenizers").in_field("pre_tokenizer");
+  CharTable::get();  // made now, not in the first text
   PieceCutter out;
   for (const PreStep& spec : steps) {
     Step step{spec, nullptr, std::nullopt};

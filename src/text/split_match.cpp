@@ -116,26 +116,33 @@ const char* newlines_and_slashes(const Matcher& m, const char* at) {
 Match find_llama3(const char* at, const char* end) { return find_llama_like(at, end, 3); }
 Match find_qwen2(const char* at, const char* end) { return find_llama_like(at, end, 1); }
 
-// [^\r\n\p{L}\p{N}]?U*L+ | [^\r\n\p{L}\p{N}]?U+L* | \p{N} | ?[^\s\p{L}\p{N}]+[\r\n/]* | white space with newlines
-Match find_tekken(const char* at, const char* end) {
+namespace {
+
+// [^\r\n\p{L}\p{N}]?U*L+ | [^\r\n\p{L}\p{N}]?U+L* | \p{N}{1,digits} | ?[^\s\p{L}\p{N}]+[\r\n/]* | white space with
+// newlines; words take a contraction behind them where `suffix` says so
+Match find_cased(const char* at, const char* end, int digits, bool suffix) {
   if (at >= end) return {};
   const Matcher m(end);
   const Char first = m.get(at);
   const char* second = at + first.length;
   const bool may_lead = !first.is(kNewline | kLetter | kNumber);
   for (const auto word : {upper_then_lower, upper_run}) {
-    if (may_lead) {
-      if (const char* stop = word(m, second); stop != nullptr) return {at, stop};
-    }
-    if (const char* stop = word(m, at); stop != nullptr) return {at, stop};
+    const char* stop = may_lead ? word(m, second) : nullptr;
+    if (stop == nullptr) stop = word(m, at);
+    if (stop != nullptr) return {at, suffix ? m.contraction(stop, true) : stop};
   }
-  if (first.is(kNumber)) return {at, second};
+  if (first.is(kNumber)) return {at, m.run(at, kNumber, digits)};
   const char* core = *at == ' ' ? second : at;
   if (m.is_not(core, kSpace | kLetter | kNumber)) {
     return {at, newlines_and_slashes(m, m.run_not(core, kSpace | kLetter | kNumber))};
   }
   return {at, m.space_with_newlines(at)};
 }
+
+}  // namespace
+
+Match find_tekken(const char* at, const char* end) { return find_cased(at, end, 1, false); }
+Match find_o200k(const char* at, const char* end) { return find_cased(at, end, 3, true); }
 
 namespace {
 

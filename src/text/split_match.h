@@ -52,6 +52,7 @@ Match find_gpt2(const char* at, const char* end);
 Match find_llama3(const char* at, const char* end);
 Match find_qwen2(const char* at, const char* end);
 Match find_tekken(const char* at, const char* end);
+Match find_o200k(const char* at, const char* end);
 Match find_deepseek_v3(const char* at, const char* end);
 
 }  // namespace quernel::text

@@ -2,7 +2,8 @@
 //
 // Exact    the ids of the `tokenizers` package for tokenizer.json, of llama.cpp's vectors for GGUF vocabularies
 // Bytes    encode never fails: bytes that are not UTF-8 keep their value where the vocabulary has byte tokens, and are
-//          unknown where it has not. byte_level: decode(encode(x)) == x for any bytes, unless tokens strip white space
+//          unknown where it has not. byte_level: decode(encode(x)) == x for any bytes that have tokens, unless added tokens
+//          strip white space; bytes without a token are left out, as the reference does
 // Cost     linear in the text (n log n in the longest piece); a cache keeps the pieces seen, at most 8 MiB a thread
 // Threads  const functions from any thread
 #pragma once
