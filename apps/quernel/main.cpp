@@ -33,15 +33,31 @@ void describe(CLI::App& app) {
       "4 memory or disk, 5 verification, 6 work of another job, 130 interrupted (resumable).");
 }
 
-// An error of the command line: CLI11's message, and what was probably meant.
+// The first argument that is neither a sub-command where one must stand nor an option of the one chosen; the parser itself would
+// complain about what is missing first.
+std::string unknown_argument(const CLI::App& app, const std::vector<std::string>& arguments) {
+  const CLI::App* level = &app;
+  for (const std::string& argument : arguments) {
+    if (argument == "--") return {};
+    if (argument.starts_with("--")) {
+      const std::string name = argument.substr(0, argument.find('='));
+      if (level->get_option_no_throw(name) == nullptr && app.get_option_no_throw(name) == nullptr) return name;
+    } else if (!argument.starts_with("-") && !level->get_subcommands({}).empty()) {
+      const CLI::App* next = quernel::app::find_subcommand(*level, argument);
+      if (next == nullptr) return argument;
+      level = next;
+    }
+  }
+  return {};
+}
+
 int usage(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& arguments) {
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);  // --help
   std::string message = error.what();
-  for (const std::string& argument : arguments) {
-    if (message.find(argument) == std::string::npos) continue;
-    const std::string nearest = quernel::app::nearest_name(app, argument);
-    if (!nearest.empty() && nearest != argument) message += " (did you mean " + nearest + "?)";
-    break;
+  if (const std::string unknown = unknown_argument(app, arguments); !unknown.empty()) {
+    message = (unknown.starts_with("-") ? "unknown option " : "unknown command ") + unknown;
+    const std::string nearest = quernel::app::nearest_name(app, arguments, unknown);
+    if (!nearest.empty()) message += ", did you mean " + nearest + "?";
   }
   return fail(FailureKind::usage, message + "\nTry 'quernel --help' or 'quernel COMMAND --help'.");
 }

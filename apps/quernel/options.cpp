@@ -52,20 +52,24 @@ void add_threads(CLI::App& command, int& threads) {
       ->capture_default_str();
 }
 
-std::string nearest_name(const CLI::App& app, const std::string& typed) {
-  const std::string name = typed.substr(0, typed.find('='));
+const CLI::App* find_subcommand(const CLI::App& app, const std::string& name) {
+  for (const CLI::App* command : app.get_subcommands({}))
+    if (command->get_name() == name) return command;
+  return nullptr;
+}
+
+std::string nearest_name(const CLI::App& app, const std::vector<std::string>& arguments, const std::string& typed) {
+  const CLI::App* level = &app;
+  for (const std::string& argument : arguments)
+    if (const CLI::App* next = find_subcommand(*level, argument); next != nullptr) level = next;
   std::vector<std::string> known;
-  const auto collect = [&known](const CLI::App& level) {
-    for (const CLI::Option* option : level.get_options())
+  if (typed.starts_with("-")) {
+    for (const CLI::Option* option : level->get_options())
       for (const std::string& long_name : option->get_lnames()) known.push_back("--" + long_name);
-    for (const CLI::App* command : level.get_subcommands({})) known.push_back(command->get_name());
-  };
-  collect(app);
-  for (const CLI::App* command : app.get_subcommands()) {
-    collect(*command);
-    for (const CLI::App* inner : command->get_subcommands()) collect(*inner);
+  } else {
+    for (const CLI::App* command : level->get_subcommands({})) known.push_back(command->get_name());
   }
-  return api::nearest_word(known, name);
+  return api::nearest_word(known, typed);
 }
 
 void print_report(const Context& context, const std::string& json, const std::string& text) {

@@ -20,8 +20,11 @@ void name_variables(CLI::App& command);
 void add_common(CLI::App& command, Context& context);
 void add_threads(CLI::App& command, int& threads);
 
-// The option or sub-command nearest to a mistyped one, or an empty string.
-std::string nearest_name(const CLI::App& app, const std::string& typed);
+// The sub-command of that name, or null.
+const CLI::App* find_subcommand(const CLI::App& app, const std::string& name);
+
+// The option or sub-command nearest to a mistyped one, among those that could stand where it stands, or an empty string.
+std::string nearest_name(const CLI::App& app, const std::vector<std::string>& arguments, const std::string& typed);
 
 // Prints a report on standard output: JSON or text.
 void print_report(const Context& context, const std::string& json, const std::string& text);

@@ -5,7 +5,7 @@
 #include "quernel/quernel.h"
 #include "sys/cpu.h"
 #include "sys/interrupt.h"
-#include "tensor/blas.h"
+#include "tensor/linalg.h"
 
 namespace quernel::api {
 

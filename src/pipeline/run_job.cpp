@@ -92,6 +92,8 @@ Status write_reports(const std::string& output, const std::vector<exporting::Exp
   QUERNEL_TRY_STATUS(sys::write_file(identity_path(output), dump_json(identity, 1) + "\n"));
   for (const exporting::ExportedCheckpoint& checkpoint : written)
     QUERNEL_TRY_STATUS(exporting::write_checksums(checkpoint.folder));
+  // The folder that holds several checkpoints lists all of their files too, once those lists are final.
+  if (written.size() > 1) return exporting::write_checksums(output);
   return {};
 }
 

@@ -1,0 +1,235 @@
+#!/usr/bin/env python3
+"""The command as a user meets it: every sub-command on a tiny model, exit codes, and what bad input gets.
+
+usage: cli_test.py QUERNEL        standard library only
+"""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import tiny_model
+
+PROGRAM = os.path.abspath(sys.argv[1])
+
+
+def quernel(*arguments, stdin=None, env=None, expect=0):
+    done = subprocess.run([PROGRAM, *map(str, arguments)], input=stdin, capture_output=True, env={**os.environ, **(env or {})})
+    error = done.stderr.decode(errors="replace")
+    if expect is not None and done.returncode != expect:
+        raise AssertionError(f"{arguments}: exit {done.returncode}, expected {expect}\n{error}")
+    return done.stdout, error
+
+
+class Command(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory()
+        cls.folder = pathlib.Path(cls.temporary.name)
+        cls.model = tiny_model.write(cls.folder / "model")
+        cls.text = tiny_model.calibration_text(cls.folder / "calib.txt")
+        cls.out = cls.folder / "out"
+        stdout, _ = quernel("quantize", cls.model, "-o", cls.out, *cls.job(), "--json")
+        cls.report = json.loads(stdout)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()
+
+    @classmethod
+    def job(cls):
+        return ["--bits", "4", "--group-size", "32", "--calib", cls.text, "--calib-samples", "4", "--calib-seqlen", "64"]
+
+    def broken_model(self, change):
+        folder = self.folder / self._testMethodName
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.model, folder)
+        change(folder)
+        return folder
+
+    # What a job leaves behind.
+
+    def test_report_has_its_keys(self):
+        for key in ("tool", "command", "source", "method", "totals", "calibration", "layers", "warnings", "checks"):
+            self.assertIn(key, self.report)
+        self.assertEqual(len(self.report["layers"]), 14)
+        self.assertTrue(self.report["checks"]["reload"])
+        self.assertEqual(self.report["checks"]["logits_max_abs"], 0)
+        self.assertEqual(json.loads((self.out / "quernel/report.json").read_text())["totals"]["params"],
+                         self.report["totals"]["params"])
+        self.assertEqual(len((self.out / "quernel/layers.csv").read_text().splitlines()), 15)
+        self.assertFalse(pathlib.Path(f"{self.out}.job").exists())
+
+    def test_both_formats_and_all_methods(self):
+        for method in ("gptq", "rtn"):
+            out = self.folder / f"both_{method}"
+            quernel("quantize", self.model, "-o", out, *self.job(), "--method", method, "--format", "gptq,compressed-tensors")
+            for name in ("gptq", "compressed-tensors"):
+                self.assertIn("quantization_config", json.loads((out / name / "config.json").read_text()))
+            quernel("verify", out, "--against", self.model)
+
+    def test_verify_finds_one_flipped_bit(self):
+        damaged = self.folder / "damaged"
+        shutil.copytree(self.out, damaged)
+        path = damaged / "model.safetensors"
+        raw = bytearray(path.read_bytes())
+        raw[len(raw) // 2] ^= 4
+        path.write_bytes(raw)
+        _, error = quernel("verify", damaged, expect=5)
+        self.assertIn("model.safetensors", error)
+
+    # The other commands.
+
+    def test_inspect(self):
+        stdout, _ = quernel("inspect", self.out, "--json")
+        shown = json.loads(stdout)
+        self.assertEqual(shown["quantization"]["bits"], 4)
+        self.assertEqual(shown["config"]["layers"], 2)
+        self.assertIn(b"LlamaForCausalLM", quernel("inspect", self.model)[0])
+
+    def test_eval(self):
+        stdout, _ = quernel("eval", "ppl", self.out, "--text", self.text, "--ctx", 64, "--windows", 3, "--json")
+        shown = json.loads(stdout)
+        self.assertGreater(shown["ppl"], 1)
+        self.assertEqual(shown["tokens"], 3 * 63)
+        cache = {"QUERNEL_CACHE": str(self.folder / "cache")}
+        arguments = ["eval", "kld", self.out, "--ref", self.model, "--text", self.text, "--ctx", 64, "--windows", 3, "--json"]
+        first = json.loads(quernel(*arguments, env=cache)[0])
+        second = json.loads(quernel(*arguments, env=cache)[0])
+        self.assertGreater(first["kld"]["mean"], 0)
+        self.assertEqual(first["kld"], second["kld"])
+        self.assertTrue(second["cache"]["used"])
+        itself = json.loads(quernel("eval", "kld", self.model, "--ref", self.model, "--text", self.text, "--ctx", 64, "--windows", 2,
+                                    "--json", "--no-cache")[0])
+        self.assertEqual(itself["kld"]["max"], 0)
+        self.assertEqual(itself["top1"], 1)
+        quernel(*arguments, "--max-kld", "1e-9", env=cache, expect=5)
+
+    def test_tokenize_both_ways(self):
+        text = "naïve café, 안녕하세요\n".encode()
+        ids, _ = quernel("tokenize", self.model, stdin=text)
+        self.assertEqual(len(ids.split()), len(text))
+        self.assertEqual(quernel("tokenize", self.model / "tokenizer.json", "--decode", stdin=ids)[0], text)
+        quernel("tokenize", self.model, "--decode", stdin=b"12 x", expect=1)
+
+    def test_run_is_repeatable(self):
+        sampled = ["run", self.out, "-p", "seven", "-n", 12, "--temp", 1, "--seed", 5, "--json"]
+        self.assertEqual(json.loads(quernel(*sampled)[0])["text"], json.loads(quernel(*sampled)[0])["text"])
+        greedy = json.loads(quernel("run", self.out, "-p", "seven", "-n", 12, "--greedy", "--json")[0])
+        again = json.loads(quernel("run", self.out, "-p", "seven", "-n", 12, "--greedy", "--json", "--threads", 3)[0])
+        self.assertEqual(greedy["tokens"], again["tokens"])
+
+    def test_methods_and_version(self):
+        names = [method["name"] for method in json.loads(quernel("methods", "--json")[0])["methods"]]
+        self.assertEqual(sorted(names), ["gptq", "rtn"])
+        self.assertIn("version", json.loads(quernel("version", "--json")[0]))
+        self.assertIn(b"--group-size", quernel("methods")[0])
+
+    def test_completion_scripts_are_sound(self):
+        script, _ = quernel("completion", "bash")
+        subprocess.run(["bash", "-n"], input=script, check=True)
+        self.assertIn(b"--calib-samples", script)
+        self.assertIn(b"complete -c quernel", quernel("completion", "fish")[0])
+
+    def test_help_names_every_command(self):
+        text = quernel("--help")[0].decode()
+        for name in ("quantize", "eval", "inspect", "verify", "tokenize", "run", "methods", "version"):
+            self.assertIn(name, text)
+
+    # Usage.
+
+    def test_mistyped_words_are_guessed(self):
+        self.assertIn("quantize", quernel("quantise", expect=2)[1])
+        self.assertIn("--bits", quernel("quantize", self.model, "-o", "x", "--bist", "4", expect=2)[1])
+        self.assertIn("gptq", quernel("quantize", self.model, "-o", self.folder / "x", "--method", "gtpq", expect=3)[1])
+
+    def test_snake_case_and_environment(self):
+        out = self.folder / "snake"
+        quernel("quantize", self.model, "-o", out, "--group_size=32", "--method", "rtn", env={"QUERNEL_BITS": "8"})
+        self.assertEqual(json.loads((out / "quernel/report.json").read_text())["method"]["bits"], "8")
+
+    def test_impossible_options_are_refused_before_work(self):
+        for more in (["--bits", "5"], ["--group-size", "0"], ["--damp", "-1"], ["--format", "onnx"]):
+            quernel("quantize", self.model, "-o", self.folder / "never", "--calib", self.text, *more, expect=None)
+            self.assertFalse((self.folder / "never").exists(), more)
+        quernel("version", env={"QUERNEL_ISA": "sse9"}, expect=3)
+
+    # Bad input.
+
+    def test_missing_and_foreign_folders(self):
+        quernel("inspect", self.folder / "nothing", expect=3)
+        foreign = self.folder / "foreign"
+        foreign.mkdir()
+        (foreign / "photo.jpg").write_text("x")
+        quernel("quantize", self.model, "-o", foreign, *self.job(), expect=1)
+        self.assertEqual(os.listdir(foreign), ["photo.jpg"])
+        quernel("quantize", self.model, "-o", self.out, *self.job(), expect=None)
+        quernel("verify", self.out)
+
+    def test_nonfinite_weights_are_named(self):
+        def change(folder):
+            path = folder / "model.safetensors"
+            raw = bytearray(path.read_bytes())
+            header = json.loads(raw[8:8 + int.from_bytes(raw[:8], "little")])
+            begin = header["model.layers.1.mlp.up_proj.weight"]["data_offsets"][0] + 8 + int.from_bytes(raw[:8], "little")
+            raw[begin:begin + 4] = b"\x00\x00\xc0\x7f"
+            path.write_bytes(raw)
+        _, error = quernel("quantize", self.broken_model(change), "-o", self.folder / "nan_out", *self.job(), expect=3)
+        self.assertIn("model.layers.1.mlp.up_proj.weight", error)
+        self.assertFalse((self.folder / "nan_out" / "config.json").exists())
+
+    def test_unknown_architecture_lists_the_known(self):
+        def change(folder):
+            settings = json.loads((folder / "config.json").read_text())
+            settings["architectures"], settings["model_type"] = ["MambaForCausalLM"], "mamba"
+            (folder / "config.json").write_text(json.dumps(settings))
+        _, error = quernel("inspect", self.broken_model(change), expect=3)
+        self.assertIn("MambaForCausalLM", error)
+        self.assertIn("LlamaForCausalLM", error)
+
+    def test_truncated_config_at_every_byte(self):
+        whole = (self.model / "config.json").read_bytes()
+        folder = self.broken_model(lambda folder: None)
+        for length in range(len(whole)):
+            (folder / "config.json").write_bytes(whole[:length])
+            _, error = quernel("inspect", folder, expect=3)
+            self.assertIn("config.json", error)
+
+    def test_calibration_text(self):
+        bad = self.folder / "bad.txt"
+        job = ["quantize", self.model, "-o", self.folder / "c", "--calib", bad, "--calib-samples", "4", "--calib-seqlen", "64"]
+        for content in (b"", b"too short", b"broken \xff utf-8" * 500):
+            bad.write_bytes(content)
+            _, error = quernel(*job, expect=1)
+            self.assertRegex(error, "bad.txt|tokens")
+        quernel(*job[:4], "--calib", self.folder / "none.txt", expect=3)
+
+    def test_memory_ceiling_is_refused_up_front(self):
+        _, error = quernel("quantize", self.model, "-o", self.folder / "m", *self.job(), "--max-memory", "4K", expect=4)
+        self.assertIn("--max-memory", error)
+        self.assertFalse((self.folder / "m").exists())
+
+    def test_weight_map_cannot_leave_the_folder(self):
+        def change(folder):
+            secret = folder.parent / "secret.safetensors"
+            shutil.move(folder / "model.safetensors", secret)
+            names = {name: "../secret.safetensors" for name, _ in tiny_model.shapes()}
+            (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": names}))
+        quernel("inspect", self.broken_model(change), expect=3)
+
+    def test_a_full_disk_is_a_clear_error_and_resumable(self):
+        out = self.folder / "full"
+        limited = ["bash", "-c", "ulimit -f 40; exec \"$@\"", "bash", PROGRAM, "quantize", self.model, "-o", out, *self.job()]
+        done = subprocess.run(list(map(str, limited)), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertFalse((out / "model.safetensors").exists())
+        quernel("quantize", self.model, "-o", out, *self.job(), "--resume")
+        quernel("verify", out, "--against", self.model)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]])

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""The same bytes, whatever happens: any number of threads, killed at points of the write path, at random times, interrupted.
+
+usage: resume_test.py QUERNEL KILL_AT.so [POINTS]        POINTS: crash points that are tried (200)
+Standard library only. Closes with `N passed, N failed`.
+"""
+import hashlib
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import tiny_model
+
+NOT_COMPARED = {"quernel/report.json", "quernel/layers.csv", "quernel/SHA256SUMS"}  # hold times and dates
+
+
+class Bench:
+    def __init__(self, program, shim, folder):
+        self.program, self.shim, self.folder = program, shim, folder
+        self.model = tiny_model.write(folder / "model")
+        self.text = tiny_model.calibration_text(folder / "calib.txt")
+        self.passed = self.failed = 0
+
+    def command(self, out, *more):
+        return [self.program, "quantize", str(self.model), "-o", str(out), "--bits", "4", "--group-size", "32", "--asym",
+                "--calib", str(self.text), "--calib-samples", "6", "--calib-seqlen", "64", "--format", "gptq,compressed-tensors",
+                "--save-every", "0", "--progress", "none", *more]
+
+    def run(self, out, *more, env=None, expect=0):
+        done = subprocess.run(self.command(out, *more), env={**os.environ, **(env or {})}, capture_output=True, text=True)
+        if expect is not None and done.returncode != expect:
+            raise AssertionError(f"exit {done.returncode}, expected {expect}: {done.stderr[-800:]}")
+        return done.returncode
+
+    def digest(self, out):
+        total = hashlib.sha256()
+        for path in sorted(p for p in out.rglob("*") if p.is_file()):
+            name = str(path.relative_to(out))
+            if any(name.endswith(skipped) for skipped in NOT_COMPARED):
+                continue
+            total.update(name.encode() + b"\0" + path.read_bytes())
+        return total.hexdigest()
+
+    def check(self, name, condition, detail=""):
+        if condition:
+            self.passed += 1
+        else:
+            self.failed += 1
+            print(f"FAILED: {name} {detail}")
+
+    def clean(self, out):
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.rmtree(f"{out}.job", ignore_errors=True)
+
+
+def whole_or_absent(out):
+    """No partial weight file under a final name: what is there by its final name opens as a whole file."""
+    for path in out.rglob("*.safetensors"):
+        raw = path.read_bytes()
+        length = int.from_bytes(raw[:8], "little")
+        if len(raw) < 8 + length:
+            return f"{path} is torn"
+    return ""
+
+
+def killed_and_resumed(bench, out, reference, point):
+    bench.clean(out)
+    env = {"LD_PRELOAD": bench.shim, "QUERNEL_KILL_AT": str(point)}
+    code = bench.run(out, env=env, expect=None)
+    torn = whole_or_absent(out) if out.exists() else ""
+    bench.run(out, "--resume")
+    bench.check(f"kill point {point}", code == -signal.SIGKILL and not torn and bench.digest(out) == reference, f"exit {code} {torn}")
+
+
+def main():
+    program, shim = sys.argv[1:3]
+    points = int(sys.argv[3]) if len(sys.argv) > 3 else 200
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        bench = Bench(os.path.abspath(program), os.path.abspath(shim), folder)
+        out = folder / "out"
+        bench.run(out, "--threads", "1")
+        reference = bench.digest(out)
+        for threads in ("2", "4"):
+            bench.clean(out)
+            bench.run(out, "--threads", threads)
+            bench.check(f"{threads} threads", bench.digest(out) == reference)
+
+        bench.clean(out)
+        start = time.monotonic()
+        bench.run(out, env={"LD_PRELOAD": bench.shim, "QUERNEL_KILL_COUNT": str(folder / "count")})
+        seconds = time.monotonic() - start
+        calls = int((folder / "count").read_text())
+        bench.check("the shim sees the write path", calls > 50, f"{calls} calls")
+        chosen = sorted({1 + round(i * (calls - 1) / max(points - 1, 1)) for i in range(points)})
+        for point in chosen:
+            killed_and_resumed(bench, out, reference, point)
+
+        rng = random.Random(5)
+        for _ in range(max(points // 10, 3)):
+            bench.clean(out)
+            child = subprocess.Popen(bench.command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(rng.uniform(0, seconds))
+            child.kill()
+            child.wait()
+            bench.run(out, "--resume")
+            bench.check("killed at a random time", bench.digest(out) == reference)
+
+        bench.clean(out)
+        child = subprocess.Popen(bench.command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(seconds / 3)
+        child.send_signal(signal.SIGINT)
+        code = child.wait()
+        bench.check("SIGINT exits with 130 (or the job was done)", code in (130, 0), f"exit {code}")
+        bench.run(out, "--resume")
+        bench.check("interrupted and resumed", bench.digest(out) == reference)
+        bench.run(out, "--resume")
+        bench.check("resuming a finished job changes nothing", bench.digest(out) == reference)
+        print(f"{len(chosen)} crash points of {calls}")
+        print(f"{bench.passed} passed, {bench.failed} failed")
+        return 1 if bench.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
