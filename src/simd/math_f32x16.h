@@ -24,14 +24,15 @@ inline ReducedExp reduce_exp(F32x16 x) {
   return {n, fma(series, r * r, r)};
 }
 
-// Within 1.05 ulp of e^x over all floats (0.75 of a subnormal step below 2^-126); +infinity above 88.73, 0 below -103.98, NaN for NaN.
+// Within 1.05 ulp of e^x, measured over a seventh of all floats (0.75 of a subnormal step below 2^-126); +infinity above
+// 88.73, 0 below -103.98, NaN for NaN.
 inline F32x16 exp(F32x16 x) {
   const F32x16 clamped = min(broadcast(89.0F), max(broadcast(-104.0F), x));
   const ReducedExp e = reduce_exp(clamped);
   return scale_by_power(e.q + broadcast(1.0F), e.n);
 }
 
-// Within 2.5 ulp. tanh |x| = m / (m + 2) with m = e^(2|x|) - 1 = 2^n q + (2^n - 1): no digits are lost near 0.
+// Within 2.5 ulp, measured as above. tanh |x| = m / (m + 2) with m = e^(2|x|) - 1 = 2^n q + (2^n - 1): no digits are lost near 0.
 inline F32x16 tanh(F32x16 x) {
   const F32x16 magnitude = min(broadcast(10.0F), abs(x));  // tanh 10 rounds to 1
   const ReducedExp e = reduce_exp(magnitude + magnitude);

@@ -16,8 +16,7 @@
 
 namespace quernel {
 
-// out [m, n] = a [m, k] * b [n, k]^T (+ out if accumulate): the product of activations and a weight as checkpoints
-// store it.
+// out [m, n] = a [m, k] * b [n, k]^T (+ out if accumulate): activations times a weight as checkpoints store it.
 void gemm_nt(ConstMatrixView a, ConstMatrixView b, MatrixView out, bool accumulate, sys::ThreadPool& pool);
 void gemm_nt(ConstMatrixView a, ConstMatrixView b, MatrixView out, bool accumulate);
 

@@ -69,7 +69,8 @@ template <class T>
 class BasicMatrix {
  public:
   BasicMatrix() = default;
-  BasicMatrix(std::int64_t rows, std::int64_t cols) : rows_(rows), cols_(cols), data_(allocate_aligned<T>(rows * cols)) {
+  BasicMatrix(std::int64_t rows, std::int64_t cols)
+      : rows_(rows), cols_(cols), data_(allocate_aligned<T>(rows * cols)) {
     fill(T{});
   }
   // For buffers that are written whole before they are read.

@@ -2,14 +2,13 @@
 //
 // Layout   query token t, head h at q + t * q_token_stride + h * q_head_stride, head_dim floats; out likewise;
 //          keys + j * key_stride and values + j * value_stride hold position first_key + j, j < num_keys
-// Formula  out[t][h] = sum_j p_j v_j, p = softmax over visible j of s_j, s_j = scale * q . k_j, or soft_cap * tanh(that
-// /
-//          soft_cap) where soft_cap > 0. Visible: j <= first_query + t, and first_query + t - j < window where window >
-//          0 (positions; the token itself always counts).
+// Formula  out[t][h] = sum_j p_j v_j, p = softmax over visible j of s_j, s_j = scale * q . k_j; where soft_cap > 0 it is
+//          soft_cap * tanh(that / soft_cap). Visible: j <= first_query + t, and where window > 0 also
+//          first_query + t - j < window (positions; the token itself always counts).
 // Exact    a row (t, h) depends on its query and the visible keys alone, bit for bit: not on the other rows of the
-// call, how the
-//          sequence was cut into calls, or how many keys follow. (Keys are taken in blocks aligned to positions; keys
-//          older than the window may be absent.) The AVX2 and AVX-512 variants agree bit for bit.
+//          call, how the sequence was cut into calls, or how many keys follow. (Keys are taken in blocks aligned to
+//          positions; keys older than the window may be absent.) AVX2 and AVX-512 agree bit for bit.
+// Extremes all keys and values given must be finite: a hidden value is multiplied by 0
 // Error    relative to max |v|: (head_dim * max|q||k| * scale + visible keys / 16 + 32) * 2^-24
 // Cost     keys are re-ordered once a call: give it 64 rows (tokens * heads) or more in prefill
 // Threads  pure functions; scratch belongs to the calling thread
