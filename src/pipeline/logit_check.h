@@ -1,4 +1,4 @@
-// Do two versions of a model say the same? Both run block by block over a short text, never whole in memory.
+// Do two versions of a model say the same? Both run block by block over a few tokens, never whole in memory.
 //
 // Exact    weights equal: logits equal to the last bit
 // Errors   those of reading the checkpoints
@@ -22,7 +22,7 @@ struct LogitDifference {
   double reference_rms = 0.0;  // deviation of the reference's logits: what max_abs is to be seen against
 };
 
-// The text is the beginning of the built-in corpus, tokenized by `reference`.
+// On 128 tokens drawn from the reference's vocabulary.
 Result<LogitDifference> compare_logits(const model::Checkpoint& reference, const LayerChange& change_reference,
                                        const model::Checkpoint& other, sys::ThreadPool& pool);
 
