@@ -203,6 +203,11 @@ StateHeader BlockCalibrator::State::header() const {
 Result<BlockCalibrator> BlockCalibrator::create(const model::ModelConfig& config, const CalibrationSamples& samples,
                                                 const CalibratorOptions& options) {
   QUERNEL_CHECK(options.pool != nullptr && samples.count() > 0);
+  if (config.max_positions > 0 && samples.length > config.max_positions) {
+    Error error(Fault::invalid_argument, "calibration samples are longer than the model's context");
+    return std::move(error).expect(fmt::format("at most {} tokens", config.max_positions),
+                                   fmt::format("{} tokens", samples.length));
+  }
   auto state = std::make_unique<State>();
   state->config = &config;
   state->samples = &samples;

@@ -14,6 +14,7 @@
 // Exact    same samples, weights and precision: the same bytes for any number of threads, memory plan and save/restore
 //          point
 // Errors   invalid_argument: a NaN or infinite activation, naming layer and site; a token id outside the vocabulary;
+//          samples longer than the model's context;
 //          incompatible_state / corrupt: a state file of another job, or a damaged one; interrupted (collect only: call
 //          again)
 // Threads  one thread at a time; work inside is spread over the pool

@@ -1,0 +1,43 @@
+#include "calib/corpus.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+#include "base/sha256.h"
+#include "calib/utf8_check.h"
+#include "support/temp_folder.h"
+
+namespace quernel::calib {
+namespace {
+
+// A corpus never changes under its name: another text is another version.
+TEST(Corpus, MixedV1IsWhatReportsSay) {
+  ASSERT_EQ(builtin_corpora().size(), 1U);
+  const auto corpus = find_builtin(kDefaultCorpus);
+  ASSERT_TRUE(corpus.ok());
+  EXPECT_EQ(sha256_hex(corpus->text), "b564245785ab07c1fcf20108923b2035640b3e09a12fef2883c803a57d6d8654");
+}
+
+TEST(Corpus, IsTheCommittedFile) {
+  const std::string file = test::read_text(std::string(QUERNEL_SOURCE_DIR) + "/src/calib/corpus/mixed_v1.txt");
+  EXPECT_EQ(builtin_corpora().front().text, file);
+}
+
+TEST(Corpus, IsCleanTextWithoutRepetition) {
+  const std::string_view text = builtin_corpora().front().text;
+  EXPECT_EQ(first_invalid_utf8(text), std::nullopt);
+  EXPECT_EQ(text.find('\r'), std::string_view::npos);
+  EXPECT_EQ(text.find("%%"), std::string_view::npos);
+  std::set<std::string_view> seen;
+  std::size_t repeated = 0;
+  constexpr std::size_t kPiece = 200;
+  for (std::size_t start = 0; start + kPiece <= text.size(); start += kPiece) {
+    for (std::size_t shift = 0; shift < 1; ++shift) repeated += seen.insert(text.substr(start, kPiece)).second ? 0 : 1;
+  }
+  EXPECT_EQ(repeated, 0U);
+}
+
+}  // namespace
+}  // namespace quernel::calib
