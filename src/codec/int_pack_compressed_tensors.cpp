@@ -103,23 +103,22 @@ std::vector<std::uint32_t> quantized_zero_points(const IntegerMatrix& matrix) {
                               matrix.bits);
 }
 
-Result<std::vector<std::byte>> quantized_scales(const IntegerMatrix& matrix) {
-  const std::size_t width = size_of(matrix.scale_dtype);
+Result<std::vector<std::byte>> quantized_scales(const IntegerMatrix& matrix, DType stored) {
+  const std::size_t width = size_of(stored);
   std::vector<std::byte> out(matrix.scales.size() * width);
   for (std::size_t i = 0; i < matrix.scales.size(); ++i) {
     const float scale = matrix.scales[i];
     std::uint16_t half = 0;
     float back = scale;
-    if (matrix.scale_dtype == DType::f16) {
+    if (stored == DType::f16) {
       half = float_to_f16(scale);
       back = f16_to_float(half);
-    } else if (matrix.scale_dtype == DType::bf16) {
+    } else if (stored == DType::bf16) {
       half = float_to_bf16(scale);
       back = bf16_to_float(half);
     }
     if (back != scale) {
-      return Error(Fault::invalid_argument,
-                   fmt::format("scale {} at {} is no {} value", scale, i, to_string(matrix.scale_dtype)))
+      return Error(Fault::invalid_argument, fmt::format("scale {} at {} is no {} value", scale, i, to_string(stored)))
           .in_field("weight_scale");
     }
     std::memcpy(out.data() + i * width, width == 4 ? static_cast<const void*>(&scale) : static_cast<const void*>(&half),
@@ -135,7 +134,7 @@ Result<PackQuantizedTensors> pack_quantized(const IntegerMatrix& matrix) {
         .with_hint("use static groups with act-order, or the gptq format");
   }
   PackQuantizedTensors out;
-  QUERNEL_TRY(out.weight_scale, quantized_scales(matrix));
+  QUERNEL_TRY(out.weight_scale, quantized_scales(matrix, matrix.scale_dtype));
   out.weight_packed = quantized_weight_packed(matrix);
   out.weight_shape = {matrix.rows, matrix.cols};
   if (!matrix.symmetric) out.weight_zero_point = quantized_zero_points(matrix);

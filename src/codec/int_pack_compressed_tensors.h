@@ -33,7 +33,7 @@ struct PackQuantizedTensors {
 // One tensor at a time, for writers that stream.
 std::vector<std::uint32_t> quantized_weight_packed(const IntegerMatrix& matrix);
 std::vector<std::uint32_t> quantized_zero_points(const IntegerMatrix& matrix);
-Result<std::vector<std::byte>> quantized_scales(const IntegerMatrix& matrix);
+Result<std::vector<std::byte>> quantized_scales(const IntegerMatrix& matrix, DType stored);  // F16, BF16 or F32
 
 // Groups must be contiguous: the layout has no other (weight_g_idx left the library in 2026).
 Result<PackQuantizedTensors> pack_quantized(const IntegerMatrix& matrix);

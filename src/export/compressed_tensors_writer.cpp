@@ -15,6 +15,12 @@ constexpr const char* kLibraryVersion = "0.20.0";
 
 enum Part : std::size_t { kWeightPacked, kWeightScale, kWeightShape, kWeightZeroPoint };
 
+// The library dequantizes in the type of the stored scales, so a float model would be given weights rounded to half precision if
+// they were stored as F16. It stores them in the model's type itself.
+DType stored_scale_dtype(const FormatInput& input) {
+  return input.model_dtype == DType::f32 ? DType::f32 : input.info.scale_dtype;
+}
+
 Status check(const FormatInput& /*input*/) { return ok_status(); }
 
 std::vector<std::string> notes(const FormatInput& input) {
@@ -26,6 +32,10 @@ std::vector<std::string> notes(const FormatInput& input) {
     out.push_back(
         fmt::format("compressed-tensors: {} bits have no kernel in vLLM; Transformers reads them", input.info.bits));
   }
+  if (input.model_dtype == DType::bf16 && input.info.scale_dtype == DType::f16) {
+    out.emplace_back(
+        "compressed-tensors: F16 scales in a BF16 model are rounded where it is loaded in BF16; BF16 scales are not");
+  }
   return out;
 }
 
@@ -34,7 +44,7 @@ std::vector<io::PlannedTensor> plan(const FormatInput& input, const model::Linea
   const std::int64_t groups = input.info.group_size == -1 ? 1 : codec::num_groups(module.cols, input.info.group_size);
   std::vector<io::PlannedTensor> out{
       {module.name + ".weight_packed", DType::i32, {module.rows, codec::packed_words(module.cols, bits)}},
-      {module.name + ".weight_scale", input.info.scale_dtype, {module.rows, groups}},
+      {module.name + ".weight_scale", stored_scale_dtype(input), {module.rows, groups}},
       {module.name + ".weight_shape", DType::i64, {2}}};
   if (!input.info.symmetric) {
     out.push_back({module.name + ".weight_zero_point", DType::i32, {codec::packed_words(module.rows, bits), groups}});
@@ -48,10 +58,10 @@ std::vector<std::byte> bytes_of(const T& values) {
   return {bytes.begin(), bytes.end()};
 }
 
-Result<std::vector<std::byte>> pack(const codec::IntegerMatrix& matrix, std::size_t index) {
+Result<std::vector<std::byte>> pack(const FormatInput& input, const codec::IntegerMatrix& matrix, std::size_t index) {
   switch (index) {
     case kWeightPacked: return bytes_of(codec::quantized_weight_packed(matrix));
-    case kWeightScale: return codec::quantized_scales(matrix);
+    case kWeightScale: return codec::quantized_scales(matrix, stored_scale_dtype(input));
     case kWeightShape: return bytes_of(std::array<std::int64_t, 2>{matrix.rows, matrix.cols});
     case kWeightZeroPoint: return bytes_of(codec::quantized_zero_points(matrix));
     default: QUERNEL_CHECK(false, "tensor {} of a compressed-tensors module", index);
@@ -89,6 +99,9 @@ Json config(const FormatInput& input, const std::string& /*version*/) {
   out["ignore"] = Json::array({"lm_head"});
   for (const std::string& module : input.dense_modules) out["ignore"].push_back(module);
   out["kv_cache_scheme"] = nullptr;
+  // Transformers 5 with library 0.20 prepares a zero point of the unpacked shape and then refuses the packed one; told to
+  // dequantize while loading, it reads it. Other engines do not know the key and pass over it.
+  if (!input.info.symmetric) out["dequantize"] = true;
   return out;
 }
 

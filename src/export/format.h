@@ -30,6 +30,7 @@ struct FormatInput {
   std::vector<model::LinearModule> modules;  // quantized ones, in checkpoint order
   std::vector<std::string> dense_modules;    // linear modules of the blocks that stay dense
   bool scattered_groups = false;             // act-order whose groups follow the order of the columns
+  DType model_dtype = DType::f16;            // what config.json calls the type of the weights: F16, BF16 or F32
 };
 
 struct Format {
@@ -48,7 +49,8 @@ struct Format {
   // Tensors of one module, names complete. The first holds the codes.
   std::vector<io::PlannedTensor> (*plan)(const FormatInput& input, const model::LinearModule& module);
   // Bytes of the index-th tensor of plan().
-  Result<std::vector<std::byte>> (*pack)(const codec::IntegerMatrix& matrix, std::size_t index);
+  Result<std::vector<std::byte>> (*pack)(const FormatInput& input, const codec::IntegerMatrix& matrix,
+                                         std::size_t index);
   // quantization_config of config.json.
   Json (*config)(const FormatInput& input, const std::string& version);
   // Name of a file that holds the same object beside config.json; null where there is none.

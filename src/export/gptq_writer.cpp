@@ -87,7 +87,8 @@ std::vector<std::byte> bytes_of(const std::vector<T>& values) {
   return bytes;
 }
 
-Result<std::vector<std::byte>> pack(const codec::IntegerMatrix& matrix, std::size_t index) {
+Result<std::vector<std::byte>> pack(const FormatInput& /*input*/, const codec::IntegerMatrix& matrix,
+                                    std::size_t index) {
   switch (index) {
     case kQweight: return bytes_of(codec::gptq_qweight(matrix));
     case kQzeros:

@@ -98,7 +98,7 @@ class Writer {
       manifest_.modules[origin.module->name].dequantized_sha256 = dequantized_sha256(*matrix);
       report_progress(origin.module->name);
     }
-    QUERNEL_TRY(const std::vector<std::byte> bytes, format_.pack(*matrix, origin.part));
+    QUERNEL_TRY(const std::vector<std::byte> bytes, format_.pack(format_input_, *matrix, origin.part));
     return sink(bytes);
   }
 
@@ -124,9 +124,8 @@ class Writer {
     }
     Json config = input_.source->config_json();
     if (input_.source->kind() == model::CheckpointKind::gguf) {
-      const char* name = options_.gguf_dense_dtype == DType::f16    ? "float16"
-                         : options_.gguf_dense_dtype == DType::bf16 ? "bfloat16"
-                                                                    : "float32";
+      const DType dtype = options_.gguf_dense_dtype;
+      const char* name = dtype == DType::f16 ? "float16" : dtype == DType::bf16 ? "bfloat16" : "float32";
       config["torch_dtype"] = name;
       config["dtype"] = name;
     }
@@ -196,6 +195,11 @@ Status check_options(const model::Checkpoint& source, const ExportOptions& optio
   return ok_status();
 }
 
+DType named_dtype(const std::string& name) {
+  if (name == "float32") return DType::f32;
+  return name == "bfloat16" ? DType::bf16 : DType::f16;
+}
+
 // The mark of a folder that holds one checkpoint per format.
 Status write_collection(const std::string& output, const ExportOptions& options) {
   Manifest manifest;
@@ -223,11 +227,13 @@ ExportInput input_of(const model::Checkpoint& source, const model::QuantizedMode
 }
 
 Result<FormatInput> format_input(const model::Checkpoint& source, const model::QuantizationInfo& info,
-                                 const std::vector<std::string>& modules) {
+                                 const std::vector<std::string>& modules, DType gguf_dense_dtype) {
   std::set<std::string> wanted(modules.begin(), modules.end());
   FormatInput input;
   input.info = info;
   input.scattered_groups = info.act_order && !info.static_groups;
+  input.model_dtype =
+      source.kind() == model::CheckpointKind::gguf ? gguf_dense_dtype : named_dtype(source.config().stored_dtype);
   for (std::int64_t layer = 0; layer < source.config().num_layers; ++layer) {
     for (model::LinearModule& module : model::linear_modules(source.config(), layer)) {
       if (wanted.erase(module.name) == 0) {
@@ -247,7 +253,7 @@ Result<FormatInput> format_input(const model::Checkpoint& source, const model::Q
 Status check_export(const model::Checkpoint& source, const model::QuantizationInfo& info,
                     const std::vector<std::string>& modules, const std::string& output, const ExportOptions& options) {
   QUERNEL_TRY_STATUS(check_options(source, options));
-  QUERNEL_TRY(const FormatInput input, format_input(source, info, modules));
+  QUERNEL_TRY(const FormatInput input, format_input(source, info, modules, options.gguf_dense_dtype));
   for (const std::string& name : options.formats) {
     QUERNEL_TRY(const Format* format, find_format(name));
     QUERNEL_TRY_STATUS(check_holdable(*format, input));
@@ -265,7 +271,8 @@ std::vector<std::string> checkpoint_folders(const std::string& output, const std
 Result<std::vector<ExportedCheckpoint>> export_checkpoints(const ExportInput& input, const std::string& output,
                                                            const ExportOptions& options, sys::ProgressSink& progress) {
   QUERNEL_TRY_STATUS(check_export(*input.source, input.info, input.modules, output, options));
-  QUERNEL_TRY(const FormatInput planned, format_input(*input.source, input.info, input.modules));
+  QUERNEL_TRY(const FormatInput planned,
+              format_input(*input.source, input.info, input.modules, options.gguf_dense_dtype));
   QUERNEL_TRY_STATUS(prepare_output(output, input.source->path(), options.existing, kTool));
   const std::vector<std::string> folders = checkpoint_folders(output, options.formats);
   std::vector<ExportedCheckpoint> out;

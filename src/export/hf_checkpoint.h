@@ -61,7 +61,7 @@ struct ExportedCheckpoint {
 
 // What each format would be given: fails on a module name that the model does not have.
 Result<FormatInput> format_input(const model::Checkpoint& source, const model::QuantizationInfo& info,
-                                 const std::vector<std::string>& modules);
+                                 const std::vector<std::string>& modules, DType gguf_dense_dtype = DType::f16);
 
 // All that can be refused before the first weight is quantized: formats, group sizes, types, the output folder.
 Status check_export(const model::Checkpoint& source, const model::QuantizationInfo& info,

@@ -27,6 +27,19 @@ TEST(CompressedTensorsWriter, GoldenWords) {
   EXPECT_EQ(words_of(format, matrix, 3), (Words{0x76543210, 0xfedcba98}));
 }
 
+TEST(CompressedTensorsWriter, FloatModelsGetFloatScales) {
+  FormatInput input = counting_input(true);
+  input.model_dtype = DType::f32;
+  EXPECT_EQ(described(compressed_tensors_format().plan(input, input.modules[0]))[1], "m.weight_scale F32 [8, 2]");
+  const auto bytes = compressed_tensors_format().pack(input, counting_matrix(true), 1);
+  ASSERT_TRUE(bytes.ok());
+  std::vector<float> scales(16);
+  ASSERT_EQ(bytes->size(), 64U);
+  std::memcpy(scales.data(), bytes->data(), 64);
+  EXPECT_EQ(scales, counting_matrix(true).scales);
+  EXPECT_FALSE(compressed_tensors_format().config(input, "0.1.0").contains("dequantize"));
+}
+
 TEST(CompressedTensorsWriter, Configuration) {
   FormatInput input = counting_input(false);
   input.info.act_order = true;
@@ -37,7 +50,7 @@ TEST(CompressedTensorsWriter, Configuration) {
       R"("quantization_status":"compressed","global_compression_ratio":null,"config_groups":{"group_0":{)"
       R"("targets":["Linear"],"weights":{"num_bits":4,"type":"int","symmetric":false,"strategy":"group",)"
       R"("group_size":8,"dynamic":false,"actorder":"weight"},"input_activations":null,"output_activations":null}},)"
-      R"("ignore":["lm_head","x.y"],"kv_cache_scheme":null})");
+      R"("ignore":["lm_head","x.y"],"kv_cache_scheme":null,"dequantize":true})");
   input.info.group_size = -1;
   const Json weights = compressed_tensors_format().config(input, "0.1.0")["config_groups"]["group_0"]["weights"];
   EXPECT_EQ(weights["strategy"], "channel");

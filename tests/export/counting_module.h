@@ -41,7 +41,7 @@ inline codec::IntegerMatrix counting_matrix(bool symmetric) {
 }
 
 inline Words words_of(const Format& format, const codec::IntegerMatrix& matrix, std::size_t part) {
-  const auto bytes = format.pack(matrix, part);
+  const auto bytes = format.pack(counting_input(matrix.symmetric), matrix, part);
   EXPECT_TRUE(bytes.ok());
   Words words(bytes->size() / 4);
   std::memcpy(words.data(), bytes->data(), bytes->size());
