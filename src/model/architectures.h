@@ -1,7 +1,8 @@
 // The architectures that can be read: one row each. All are decoder-only transformers of the Llama kind; a row says how
 // files name it, which defaults its configuration has and what it does differently. A new architecture is a new row.
 //
-// Source   defaults are those of Transformers 5.23, held against it by tests/model/data; GGUF conventions are llama.cpp's
+// Source   defaults are those of Transformers 5.23, held against it by tests/model/data; GGUF conventions are those of
+//          llama.cpp
 // Threads  pure functions over constant data
 #pragma once
 

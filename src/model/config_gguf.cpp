@@ -188,7 +188,7 @@ Status apply_rope_table(const io::GgufFile& file, GgufConfig& out) {
   return ok_status();
 }
 
-// Biases that the family's config.json has no field for. Those that the family always has are left to the check of tensors.
+// Biases that the family's config.json has no field for. Those that it always has are left to the check of tensors.
 void add_biases(const GgufBiases& biases, GgufConfig& out) {
   ModelConfig& config = out.config;
   const bool known =

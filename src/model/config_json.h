@@ -2,7 +2,7 @@
 //
 // Reads    both rope styles (rope_theta + rope_scaling, and rope_parameters, flat or by layer type), `type` and
 //          `rope_type`, torch_dtype and dtype, eos_token_id as a number or a list
-// Limits   kMax... below (docs/limits.md)
+// Limits   kMax... below
 // Errors   not_found (a required field), corrupt (a value out of bounds), unsupported (architecture, activation, rope
 //          type), always with the file and the field
 // Threads  pure functions
