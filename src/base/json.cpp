@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <limits>
 #include <new>
+#include <numeric>
 #include <type_traits>
+#include <utility>
 
 namespace quernel {
 namespace {
@@ -23,6 +25,8 @@ class TreeBuilder {
   }
 
  private:
+  using Member = std::pair<std::string, Json>;
+
   Result<Json> value() {
     QUERNEL_TRY(const JsonKind kind, reader_.peek());
     if (++num_values_ > kMaxJsonValues) {
@@ -66,10 +70,10 @@ class TreeBuilder {
     return Json(std::move(items));
   }
 
-  // Members go to the end of the underlying vector: ordered_map's own insertion searches all keys, which is quadratic
-  // for a vocabulary. Duplicates are looked for once, at the end.
+  // Members are collected aside and moved into the ordered_map once their number is known: its own insertion searches all
+  // keys, which is quadratic for a vocabulary, and its growth copies whole subtrees, because its keys are const.
   Result<Json> object() {
-    Json::object_t members;
+    std::vector<Member> members;
     std::vector<std::uint64_t> key_offsets;
     std::string key;
     QUERNEL_TRY_STATUS(reader_.begin_object());
@@ -78,28 +82,30 @@ class TreeBuilder {
       if (!more) break;
       key_offsets.push_back(reader_.token_offset());
       QUERNEL_TRY(Json member, value());
-      members.Json::object_t::Container::emplace_back(std::move(key), std::move(member));
+      members.emplace_back(std::move(key), std::move(member));
     }
     QUERNEL_TRY_STATUS(refuse_duplicates(members, key_offsets));
-    return Json(std::move(members));
+    Json::object_t map;
+    map.reserve(members.size());
+    for (Member& member : members) {
+      map.Json::object_t::Container::emplace_back(std::move(member.first), std::move(member.second));
+    }
+    return Json(std::move(map));
   }
 
   // Sorting has no worst case that a file could aim at, unlike a hash table.
-  Status refuse_duplicates(const Json::object_t& members, const std::vector<std::uint64_t>& key_offsets) const {
+  Status refuse_duplicates(const std::vector<Member>& members, const std::vector<std::uint64_t>& key_offsets) const {
     std::vector<std::size_t> order(members.size());
-    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    const auto key_of = [&members](std::size_t i) -> const std::string& {
-      return (members.begin() + static_cast<std::ptrdiff_t>(i))->first;
-    };
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      const int side = key_of(a).compare(key_of(b));
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(), [&members](std::size_t a, std::size_t b) {
+      const int side = members[a].first.compare(members[b].first);
       return side != 0 ? side < 0 : a < b;
     });
     for (std::size_t i = 1; i < order.size(); ++i) {
-      if (key_of(order[i - 1]) != key_of(order[i])) continue;
+      if (members[order[i - 1]].first != members[order[i]].first) continue;
       return Error(Fault::corrupt, "duplicate key in a JSON object")
           .in_file(reader_.file())
-          .in_field(key_of(order[i]))
+          .in_field(members[order[i]].first)
           .at(key_offsets[order[i]]);
     }
     return ok_status();

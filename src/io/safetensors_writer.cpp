@@ -199,6 +199,7 @@ class SetWriter {
     for (const WrittenTensor& tensor : written_.tensors) order.push_back(&tensor);
     std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->name < b->name; });
     Json::object_t weight_map;
+    weight_map.reserve(order.size());
     for (const WrittenTensor* tensor : order) {
       weight_map.Json::object_t::Container::emplace_back(tensor->name, tensor->file);  // names are known to be unique
     }
