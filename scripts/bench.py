@@ -1,0 +1,145 @@
+"""Measures Quernel on the off-grid twin of SmolLM2 and writes the figures to bench/results. Called by scripts/bench.
+
+Accuracy rows: RTN, plain GPTQ (the settings of the published references) and the defaults, each judged on WikiText-2 test (a24: 24
+windows of 2048) and by divergence from the source on web text that calibration never saw. Calibration: 128 x 512 tokens of the first
+900,000 bytes of exl3_c4. Speed rows are measured side by side with PyTorch in the same run. Standard library only.
+"""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import resource
+import subprocess
+import time
+
+CALIBRATION_BYTES = 900_000  # of exl3_c4; what lies behind is for judging
+HELD_OUT_BYTE = 1_000_000
+PLAIN = ["--search", "minmax", "--order", "act-order", "--damp", "0.01"]
+ROWS = [  # name, arguments, the published plain reference on (a24) where there is one
+    ("RTN W4 g32", ["--method", "rtn", "--bits", "4", "--group-size", "32", "--search", "minmax"], 26.37),
+    ("RTN W4 g64", ["--method", "rtn", "--bits", "4", "--group-size", "64", "--search", "minmax"], 28.63),
+    ("RTN W4 g128", ["--method", "rtn", "--bits", "4", "--group-size", "128", "--search", "minmax"], 30.75),
+    ("RTN W3 g64", ["--method", "rtn", "--bits", "3", "--group-size", "64", "--search", "minmax"], 79.4),
+    ("RTN W8 g64", ["--method", "rtn", "--bits", "8", "--group-size", "64", "--search", "minmax"], 21.23),
+    ("GPTQ plain W4 g64", ["--bits", "4", "--group-size", "64", *PLAIN], 25.81),
+    ("GPTQ plain W4 g128", ["--bits", "4", "--group-size", "128", *PLAIN], 26.85),
+    ("GPTQ plain W3 g64", ["--bits", "3", "--group-size", "64", *PLAIN], 48.4),
+    ("GPTQ default W4 g64", ["--bits", "4", "--group-size", "64"], None),
+    ("GPTQ default W4 g128", ["--bits", "4", "--group-size", "128"], None),
+    ("GPTQ default W3 g64", ["--bits", "3", "--group-size", "64"], None),
+    ("GPTQ default W4 g64 sym", ["--bits", "4", "--group-size", "64", "--symmetry", "sym"], None),
+]
+
+
+class Bench:
+    def __init__(self, arguments):
+        self.a = arguments
+        self.twin = arguments.models / "twin"
+        self.calibration = arguments.work / "c4_first.utf8"
+        self.calibration.write_bytes((arguments.shared / "text/exl3_c4.utf8").read_bytes()[:CALIBRATION_BYTES])
+        self.wiki = arguments.shared / "text/wiki.test.raw"
+        self.c4 = arguments.shared / "text/exl3_c4.utf8"
+
+    def run(self, *words):
+        """Output of the command, seconds, and the largest memory of any child so far."""
+        start = time.monotonic()
+        done = subprocess.run([str(w) for w in words], check=True, stdout=subprocess.PIPE, text=True)
+        return done.stdout, time.monotonic() - start
+
+    def quernel(self, *words):
+        out, seconds = self.run(self.a.quernel, *words, "--json", "--progress", "none")
+        return json.loads(out), seconds
+
+    def perplexity(self, model, *more):
+        return self.quernel("eval", "ppl", model, "--text", self.wiki, *more)
+
+    def judge(self, out):
+        ppl, _ = self.perplexity(out, "--ctx", 2048, "--windows", 24)
+        kld, _ = self.quernel("eval", "kld", out, "--ref", self.twin, "--text", self.c4, "--from-byte", HELD_OUT_BYTE, "--ctx", 1024,
+                              "--windows", 12)
+        return {"ppl": ppl["ppl"], "stderr": ppl["stderr"], "kld_c4": kld["kld"]["mean"], "kld_c4_p99": kld["kld"]["p99"],
+                "top1_c4": kld["top1"]}
+
+    def accuracy(self, name, options, reference):
+        out = self.a.work / "out"
+        # The references symmetric or not: asymmetric, integer zero, unless a row says otherwise.
+        symmetry = [] if "--symmetry" in options else ["--symmetry", "asym"]
+        report, seconds = self.quernel("quantize", self.twin, "-o", out, "--overwrite", *options, *symmetry, "--calib", self.calibration,
+                                       "--calib-samples", 128, "--calib-seqlen", 512, "--format", "compressed-tensors")
+        row = {"name": name, **self.judge(out), "reference": reference, "bits_per_weight": report["totals"]["bpw_effective"],
+               "seconds": seconds, "peak_rss": report["totals"]["peak_rss"]}
+        against = f"  reference {reference} ({100 * (row['ppl'] / reference - 1):+.2f} %)" if reference else ""
+        print(f"{name:26} ppl {row['ppl']:8.4f}  kld c4 {row['kld_c4']:.4f}  top-1 {100 * row['top1_c4']:.1f} %  {seconds:5.1f} s"
+              f"  {row['peak_rss'] / 1e6:.0f} MB{against}", flush=True)
+        return row
+
+    def source(self):
+        shown = {}
+        for name, more in (("a24", ["--ctx", 2048, "--windows", 24]), ("b40", ["--convention", "llama.cpp", "--windows", 40])):
+            result, seconds = self.perplexity(self.twin, *more)
+            shown[name] = {"ppl": result["ppl"], "tokens": result["tokens"], "seconds": seconds}
+        if not self.a.quick:
+            result, seconds = self.perplexity(self.twin, "--ctx", 2048)
+            shown["a"] = {"ppl": result["ppl"], "tokens": result["tokens"], "seconds": seconds}
+        for name, row in shown.items():
+            print(f"source ({name:3})               ppl {row['ppl']:8.4f}  {row['tokens']} tokens  {row['seconds']:.1f} s", flush=True)
+        return shown
+
+    def against_torch(self):
+        """The first windows of (a) by PyTorch and by us, in turn, so that a drift of the machine meets both."""
+        windows, pairs = 8, []
+        for _ in range(1 if self.a.quick else 3):
+            ours, _ = self.perplexity(self.twin, "--ctx", 2048, "--windows", windows)
+            bf16, _ = self.perplexity(self.twin, "--ctx", 2048, "--windows", windows, "--precision", "bf16")
+            out, _ = self.run(self.a.peers, "tests/peers/perplexity_reference.py", self.twin, self.wiki, "--windows", windows, "--json")
+            torch = json.loads(out.splitlines()[-1])
+            pairs.append({"ours_seconds": ours["seconds"], "ours_bf16_seconds": bf16["seconds"], "torch_seconds": torch["seconds"],
+                          "ours_ppl": ours["ppl"], "ours_bf16_ppl": bf16["ppl"], "torch_ppl": torch["ppl"]})
+        ratios = sorted(pair["torch_seconds"] / pair["ours_seconds"] for pair in pairs)
+        bf16_ratios = sorted(pair["torch_seconds"] / pair["ours_bf16_seconds"] for pair in pairs)
+        print(f"perplexity, {windows} windows: PyTorch fp32 takes {ratios[len(ratios) // 2]:.2f} x our fp32 time, "
+              f"{bf16_ratios[len(ratios) // 2]:.2f} x our bf16 time; ppl {pairs[0]['torch_ppl']:.4f} / {pairs[0]['ours_ppl']:.4f} / "
+              f"{pairs[0]['ours_bf16_ppl']:.4f}", flush=True)
+        return pairs
+
+    def running(self):
+        rows = {}
+        for name, path in (("GGUF", self.a.gguf), ("fp32 folder", self.twin)):
+            shown = json.loads(self.run(self.a.quernel, "run", path, "-p", "word " * 511, "-n", 64, "--greedy", "--json")[0])
+            first = json.loads(self.run(self.a.quernel, "run", path, "-p", "The", "-n", 1, "--greedy", "--json")[0])
+            rows[name] = {"load_to_first_token": first["load_seconds"] + first["prefill_seconds"],
+                          "pp512": shown["prefill_tokens_per_second"], "tg64": shown["decode_tokens_per_second"]}
+            print(f"run {name:22} first token {rows[name]['load_to_first_token']:.2f} s  pp512 {rows[name]['pp512']:.0f}/s  "
+                  f"tg64 {rows[name]['tg64']:.1f}/s", flush=True)
+        return rows
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ("quernel", "gguf", "models", "shared", "peers", "work", "results"):
+        parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
+    parser.add_argument("--quick", action="store_true", help="three accuracy rows, one pair of timings")
+    parser.add_argument("--rows", default="", help="only accuracy rows whose name matches this expression")
+    bench = Bench(parser.parse_args())
+    version = json.loads(subprocess.run([bench.a.quernel, "version", "--json"], check=True, stdout=subprocess.PIPE).stdout)
+    print(f"{version['cpu']}, {version['cores']} cores, {version['blas']}, commit {version['commit']}")
+    chosen = [row for row in ROWS if re.search(bench.a.rows, row[0])]
+    if bench.a.quick:
+        chosen = [row for row in chosen if row[0] in ("RTN W4 g64", "GPTQ plain W4 g64", "GPTQ default W4 g64")]
+    figures = {"date": datetime.date.today().isoformat(), "machine": version, "python": platform.python_version(),
+               "command": "make bench", "environment": {key: os.environ[key] for key in ("QUERNEL_ISA",) if key in os.environ},
+               "source": bench.source(), "accuracy": [bench.accuracy(*row) for row in chosen],
+               "against_torch": bench.against_torch(), "run": bench.running()}
+    figures["children_peak_rss"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    cpu = re.sub(r"[^a-z0-9]+", "-", version["cpu"].lower()).strip("-")
+    path = bench.a.results / f"{figures['date']}-{cpu}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(figures, indent=1) + "\n")
+    print(f"written to {path}")
+
+
+if __name__ == "__main__":
+    main()
