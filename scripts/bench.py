@@ -94,7 +94,7 @@ class Bench:
         for _ in range(1 if self.a.quick else 3):
             ours, _ = self.perplexity(self.twin, "--ctx", 2048, "--windows", windows)
             bf16, _ = self.perplexity(self.twin, "--ctx", 2048, "--windows", windows, "--precision", "bf16")
-            out, _ = self.run(self.a.peers, "tests/peers/perplexity_reference.py", self.twin, self.wiki, "--windows", windows, "--json")
+            out, _ = self.run(self.a.peers, "tests/peers/perplexity_reference.py", self.twin, "--text", self.wiki, "--windows", windows)
             torch = json.loads(out.splitlines()[-1])
             pairs.append({"ours_seconds": ours["seconds"], "ours_bf16_seconds": bf16["seconds"], "torch_seconds": torch["seconds"],
                           "ours_ppl": ours["ppl"], "ours_bf16_ppl": bf16["ppl"], "torch_ppl": torch["ppl"]})
