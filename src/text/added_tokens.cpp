@@ -98,8 +98,7 @@ AddedTokenFinder::Place AddedTokenFinder::next(std::string_view text, std::size_
     const AddedToken& token = tokens_[hit.value];
     const std::size_t behind = at + hit.length;
     const bool hidden = token.special && !find_special;
-    const bool inside_word =
-        token.single_word && (word_before(text.substr(0, at)) || word_after(text.substr(behind)));
+    const bool inside_word = token.single_word && (word_before(text.substr(0, at)) || word_after(text.substr(behind)));
     if (hidden || inside_word) {
       at = behind;
       continue;

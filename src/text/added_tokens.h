@@ -65,7 +65,7 @@ class AddedTokenFinder {
  private:
   struct Place {
     const AddedToken* token = nullptr;
-    std::size_t begin = 0;   // with the white space taken
+    std::size_t begin = 0;  // with the white space taken
     std::size_t end = 0;
     std::size_t resume = 0;  // where the search goes on: behind the content
   };

@@ -74,7 +74,8 @@ Status Bpe::set_bytes(const Vocabulary& vocabulary) {
   for (std::size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     const std::string& token = vocabulary.tokens[id];
     if (token.empty() || index_.find(token) != static_cast<std::int32_t>(id)) continue;
-    if (auto bytes = from_alphabet(token); bytes) whole_pieces_.emplace(std::move(*bytes), static_cast<std::int32_t>(id));
+    auto bytes = from_alphabet(token);
+    if (bytes) whole_pieces_.emplace(std::move(*bytes), static_cast<std::int32_t>(id));
   }
   return ok_status();
 }
@@ -88,9 +89,9 @@ void Bpe::set_characters(const Vocabulary& vocabulary, const std::vector<std::st
     std::int32_t& slot = first.code < kNearCodes ? char_ids_[first.code] : far_char_ids_[first.code];
     slot = id;
   };
-  for (std::size_t id = 0; id < vocabulary.tokens.size(); ++id) {
-    const std::string& token = vocabulary.tokens[id];
-    if (!token.empty() && index_.find(token) == static_cast<std::int32_t>(id)) learn(token, static_cast<std::int32_t>(id));
+  for (std::int32_t id = 0; id < token_count_; ++id) {
+    const std::string& token = vocabulary.tokens[static_cast<std::size_t>(id)];
+    if (!token.empty() && index_.find(token) == id) learn(token, id);
   }
   for (std::size_t i = 0; i < inner.size(); ++i) learn(inner[i], token_count_ + static_cast<std::int32_t>(i));
   if (!vocabulary.byte_tokens) return;
@@ -99,8 +100,9 @@ void Bpe::set_characters(const Vocabulary& vocabulary, const std::vector<std::st
   }
 }
 
-// Two characters that both have ids and that stand side by side in no merged token never become parts of one symbol: the
-// text can be cut between them. Merges that join byte tokens or unknown tokens would break that, so they switch it off.
+// Two characters that both have ids and that stand side by side in no merged token never become parts of one symbol:
+// the text can be cut between them. Merges that join byte tokens or unknown tokens would break that, so they switch it
+// off.
 void Bpe::set_cuts(const Vocabulary& vocabulary, const std::vector<std::string>& inner) {
   may_cut_ = true;
   merges_.for_each([&](std::int32_t left, std::int32_t right, const Merge& merge) {

@@ -1,9 +1,9 @@
 // A piece of text -> ids: first symbols, then merging.
 //
 // byte_level     first symbols are the tokens of single bytes
-// byte_fallback  first symbols are the tokens of characters; others become <0xNN> tokens where all of theirs exist, else the
-//                unknown token, else nothing. A long text is cut where no merge can reach across, which changes no id
-//                and lets the cache work on texts that nothing else cuts
+// byte_fallback  first symbols are the tokens of characters; others become <0xNN> tokens where all of theirs exist,
+//                else the unknown token, else nothing. A long text is cut where no merge can reach across, which
+//                changes no id and lets the cache work on texts that nothing else cuts
 // Errors         create: corrupt (merges and scores as in merge_table.h, tokens named twice, no byte tokens)
 // Threads        const functions from any thread; a workspace has one owner at a time
 #pragma once
@@ -71,15 +71,16 @@ class Bpe {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const { return static_cast<std::size_t>(hash_bytes(text)); }
   };
-  std::unordered_map<std::string, std::int32_t, Hash, std::equal_to<>> whole_pieces_;  // byte_level, ignore_merges: by bytes
-  std::array<std::int32_t, 256> byte_ids_{};                    // byte_level: tokens of bytes; else <0xNN> tokens
-  std::vector<std::int32_t> char_ids_;                          // by code point below 0x10000
+  // For byte_level with ignore_merges: tokens by their bytes.
+  std::unordered_map<std::string, std::int32_t, Hash, std::equal_to<>> whole_pieces_;
+  std::array<std::int32_t, 256> byte_ids_{};  // byte_level: tokens of bytes; else <0xNN> tokens
+  std::vector<std::int32_t> char_ids_;        // by code point below 0x10000
   std::unordered_map<std::uint32_t, std::int32_t> far_char_ids_;
-  std::vector<std::string> inner_;                              // characters with ids from token_count_ on
+  std::vector<std::string> inner_;  // characters with ids from token_count_ on
 
   bool may_cut_ = false;
-  std::array<bool, 128 * 128> joined_ascii_{};                  // [first * 128 + second]: some merge joins them
-  std::unordered_set<std::uint64_t> joined_;                    // first << 32 | second, all others
+  std::array<bool, 128 * 128> joined_ascii_{};  // [first * 128 + second]: some merge joins them
+  std::unordered_set<std::uint64_t> joined_;    // first << 32 | second, all others
 };
 
 }  // namespace quernel::text

@@ -1,7 +1,7 @@
 // The printable alphabet of byte-level BPE: each of the 256 bytes as one character of at most two bytes.
 //
-// Formula  '!'..'~', U+00A1..U+00AC and U+00AE..U+00FF stand for their own value; the other 68 bytes, in order, are U+0100
-//          onwards (space U+0120, LF U+010A)
+// Formula  '!'..'~', U+00A1..U+00AC and U+00AE..U+00FF stand for their own value; the other 68 bytes, in order, are
+//          U+0100 onwards (space U+0120, LF U+010A)
 // Threads  pure functions
 #pragma once
 

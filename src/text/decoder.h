@@ -20,8 +20,8 @@ class Decoder {
   // `vocabulary` outlives the result and does not move.
   static Result<Decoder> create(const Vocabulary& vocabulary);
 
-  // Appends what the token adds; `first` for the first token of a text. False where it adds nothing because it is unknown or
-  // a special token that is skipped.
+  // Appends what the token adds; `first` for the first token of a text. False where it adds nothing because it is
+  // unknown or a special token that is skipped.
   bool append(std::int32_t id, bool first, bool skip_special, std::string& out) const;
   [[nodiscard]] std::string_view bytes(std::int32_t id) const;  // for tokens that are not the first; empty if unknown
   [[nodiscard]] bool is_special(std::int32_t id) const;
@@ -43,9 +43,9 @@ class Decoder {
   std::string strip_text_;
   int strip_count_ = 0;
   std::vector<bool> special_;
-  std::vector<bool> as_text_;            // added tokens that no step changes
-  std::string arena_;                    // rendered tokens, one behind the other
-  std::vector<std::uint32_t> offsets_;   // [tokens + 1]
+  std::vector<bool> as_text_;           // added tokens that no step changes
+  std::string arena_;                   // rendered tokens, one behind the other
+  std::vector<std::uint32_t> offsets_;  // [tokens + 1]
 };
 
 }  // namespace quernel::text

@@ -18,9 +18,9 @@ constexpr std::string_view kSpaceMark = "\u2581";
 // How a value of tokenizer.ggml.pre cuts text: rules by name, "digits" for the Digits step.
 struct PreRow {
   std::string_view name;
-  std::string_view rules;     // separated by spaces
+  std::string_view rules;  // separated by spaces
   bool ignore_merges = false;
-  bool add_bos = false;       // unless the file says otherwise
+  bool add_bos = false;  // unless the file says otherwise
 };
 
 constexpr std::string_view kDeepseekLlm = "newline spaced-cased spaced-marks trailing-space cjk-hangul digits";

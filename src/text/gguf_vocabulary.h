@@ -19,12 +19,12 @@ namespace quernel::text {
 
 // As the file says; an absent key is an empty value.
 struct GgufTokenizerFields {
-  std::string model;                      // tokenizer.ggml.model
-  std::string pre;                        // tokenizer.ggml.pre
-  std::vector<std::string> tokens;        // tokenizer.ggml.tokens
-  std::vector<float> scores;              // tokenizer.ggml.scores
-  std::vector<std::int32_t> token_types;  // tokenizer.ggml.token_type: 1 normal .. 6 byte
-  std::vector<std::string> merges;        // tokenizer.ggml.merges: "left right"
+  std::string model;                               // tokenizer.ggml.model
+  std::string pre;                                 // tokenizer.ggml.pre
+  std::vector<std::string> tokens;                 // tokenizer.ggml.tokens
+  std::vector<float> scores;                       // tokenizer.ggml.scores
+  std::vector<std::int32_t> token_types;           // tokenizer.ggml.token_type: 1 normal .. 6 byte
+  std::vector<std::string> merges;                 // tokenizer.ggml.merges: "left right"
   std::optional<std::int64_t> bos, eos, unk, pad;  // tokenizer.ggml.{bos,eos,unknown,padding}_token_id
   std::optional<bool> add_bos, add_eos, add_space_prefix;
 };

@@ -182,7 +182,8 @@ Status read_one_decoder(const Json& component, const std::string& type, Vocabula
 Status append_template_ids(const Json& component, const std::string& name, std::vector<std::int32_t>& ids) {
   const auto tokens = component.find("special_tokens");
   if (tokens == component.end() || !tokens->is_object() || !tokens->contains(name) || !(*tokens)[name].is_object()) {
-    return Error(Fault::corrupt, fmt::format("a template names the token '{}' and does not define it", repair_utf8(name)))
+    return Error(Fault::corrupt,
+                 fmt::format("a template names the token '{}' and does not define it", repair_utf8(name)))
         .in_field("post_processor.special_tokens");
   }
   const Json& token = (*tokens)[name];
@@ -245,7 +246,9 @@ Status read_pre_tokenizer(const Json& component, Vocabulary& out) {
   if (component.is_null()) return ok_status();
   QUERNEL_TRY(const std::string type, type_of(component));
   if (out.model == BpeModel::byte_level) {
-    return Error(Fault::unsupported, "a pre-tokenizer after ByteLevel").in_field("pre_tokenizer").expect("ByteLevel last", type);
+    return Error(Fault::unsupported, "a pre-tokenizer after ByteLevel")
+        .in_field("pre_tokenizer")
+        .expect("ByteLevel last", type);
   }
   if (type == "ByteLevel") return read_byte_level(component, out);
   if (type == "Split") return read_split(component, out);

@@ -12,7 +12,8 @@ constexpr std::size_t kMaxTokenBytes = std::size_t{1} << 14;
 constexpr std::size_t kMaxAddedTokens = std::size_t{1} << 17;
 // The search for added tokens costs at most text x this.
 constexpr std::size_t kMaxAddedTokenBytes = 1024;
-constexpr std::size_t kMaxAddedBytes = std::size_t{1} << 24;  // contents of all added tokens; the search tree is 16 times that
+// Contents of all added tokens; the tree to search for them takes 16 times that.
+constexpr std::size_t kMaxAddedBytes = std::size_t{1} << 24;
 constexpr std::size_t kMaxPatternBytes = std::size_t{1} << 16;
 constexpr std::size_t kMaxSteps = 32;  // normalizers, pre-tokenizers or decoders in a sequence
 

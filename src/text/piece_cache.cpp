@@ -34,8 +34,8 @@ void PieceCache::grow() {
 
 void PieceCache::insert(std::string_view piece, std::uint64_t hash, std::span<const std::int32_t> ids) {
   if (piece.size() > kMaxPieceBytes || ids.size() > piece.size() * 4) return;
-  const bool arenas_full =
-      bytes_.size() + piece.size() > kMaxArenaBytes || (ids_.size() + ids.size()) * sizeof(std::int32_t) > kMaxArenaBytes;
+  const bool arenas_full = bytes_.size() + piece.size() > kMaxArenaBytes ||
+                           (ids_.size() + ids.size()) * sizeof(std::int32_t) > kMaxArenaBytes;
   if (arenas_full || (used_ * 2 >= slots_.size() && slots_.size() == kMaxSlots)) clear();
   if (used_ * 2 >= slots_.size()) grow();
   const Slot slot{hash, static_cast<std::uint32_t>(bytes_.size()), static_cast<std::uint32_t>(ids_.size()),

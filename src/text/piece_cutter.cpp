@@ -13,8 +13,8 @@ struct Part {
   bool is_match = false;
 };
 
-// The parts after matches were joined with their neighbours; two matches in a row are not joined with each other, except
-// by `contiguous`.
+// The parts after matches were joined with their neighbours; two matches in a row are not joined with each other,
+// except by `contiguous`.
 std::vector<Part> join_parts(const std::vector<Part>& parts, SplitBehavior behavior) {
   std::vector<Part> joined;
   bool previous_match = false;
@@ -30,8 +30,8 @@ std::vector<Part> join_parts(const std::vector<Part>& parts, SplitBehavior behav
     return {joined.rbegin(), joined.rend()};
   }
   for (const Part& part : parts) {
-    const bool join = behavior == SplitBehavior::contiguous ? part.is_match == previous_match
-                                                            : part.is_match && !previous_match;
+    const bool join =
+        behavior == SplitBehavior::contiguous ? part.is_match == previous_match : part.is_match && !previous_match;
     if (join && !joined.empty()) {
       joined.back().end = part.end;
     } else {
@@ -45,7 +45,8 @@ std::vector<Part> join_parts(const std::vector<Part>& parts, SplitBehavior behav
 }  // namespace
 
 Result<PieceCutter> PieceCutter::create(const std::vector<PreStep>& steps) {
-  if (steps.size() > kMaxSteps) return Error(Fault::limit_exceeded, "too many pre-tokenizers").in_field("pre_tokenizer");
+  if (steps.size() > kMaxSteps)
+    return Error(Fault::limit_exceeded, "too many pre-tokenizers").in_field("pre_tokenizer");
   CharTable::get();  // made now, not in the first text
   PieceCutter out;
   for (const PreStep& spec : steps) {
@@ -116,7 +117,8 @@ void PieceCutter::split(std::size_t step, std::string_view piece, bool text_star
   if (keep_gaps) pass(step, piece, at, end, text_start, sink);
 }
 
-void PieceCutter::split_merging(std::size_t step, std::string_view piece, bool text_start, const PieceSink& sink) const {
+void PieceCutter::split_merging(std::size_t step, std::string_view piece, bool text_start,
+                                const PieceSink& sink) const {
   const PreStep& spec = steps_[step].spec;
   std::vector<Part> parts;
   const char* at = piece.data();

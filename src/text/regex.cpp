@@ -36,7 +36,8 @@ constexpr std::string_view kWordMembers =
 constexpr std::string_view kSpaceMembers =
     R"(\t-\r \x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
 
-// An escape that the two read differently, in PCRE2's terms; empty: not to be translated; one that both read alike as it is.
+// An escape that the two read differently, in PCRE2's terms; empty: not to be translated; one that both read alike as
+// it is.
 std::string translate_escape(char letter, bool in_class) {
   switch (letter) {
     case 'w': return in_class ? std::string(kWordMembers) : "[" + std::string(kWordMembers) + "]";
@@ -90,7 +91,8 @@ Translation translate(std::string_view pattern) {
 }
 
 Error refused(const std::string& pattern, std::size_t position, const std::string& why) {
-  return Error(Fault::unsupported, fmt::format("cannot run the regular expression '{}': {} at byte {}", pattern, why, position))
+  return Error(Fault::unsupported,
+               fmt::format("cannot run the regular expression '{}': {} at byte {}", pattern, why, position))
       .with_hint("hand-written rules: " + known_split_rules());
 }
 

@@ -1,7 +1,7 @@
 // Regular expressions of tokenizer files that have no hand-written matcher: PCRE2 with Unicode properties.
 //
-// Exact    Oniguruma's meaning for what both have: literals, classes, \p{..}, \s \w \d, groups, look-arounds, quantifiers;
-//          ^ and $ at line breaks, as in Ruby. Unicode 14 of PCRE2 10.42: newer characters differ.
+// Exact    Oniguruma's meaning for what both have: literals, classes, \p{..}, \s \w \d, groups, look-arounds,
+//          quantifiers; ^ and $ at line breaks, as in Ruby. Unicode 14 of PCRE2 10.42: newer characters differ.
 // Errors   unsupported, with the position: set intersections (&&), sets in sets, \b \h \R \X and
 //          a few more, a pattern that PCRE2 does not take
 // Limits   backtracking and memory; a search that passes them finds nothing

@@ -3,7 +3,8 @@
 namespace quernel::text {
 namespace {
 
-// A run of white space up to `end`: its last character stays for what follows, unless the text ends or it is the only one.
+// A run of white space up to `end`: its last character stays for what follows, unless the text ends or it is the only
+// one.
 const char* without_last(const char* at, const char* last, const char* end, const char* text_end) {
   return end == text_end || last == at ? end : last;
 }
@@ -46,7 +47,8 @@ const char* Matcher::contraction(const char* at, bool fold) const {
   const char first = letter(1);
   const char second = letter(2);
   if (first == 's' || first == 't' || first == 'm' || first == 'd') return at + 2;
-  if ((first == 'r' && second == 'e') || (first == 'v' && second == 'e') || (first == 'l' && second == 'l')) return at + 3;
+  if ((first == 'r' && second == 'e') || (first == 'v' && second == 'e') || (first == 'l' && second == 'l'))
+    return at + 3;
   const bool long_s = fold && end_ - at >= 3 && at[1] == '\xC5' && at[2] == '\xBF';
   return long_s ? at + 3 : at;
 }

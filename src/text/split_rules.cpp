@@ -11,9 +11,6 @@ namespace quernel::text {
 namespace {
 
 constexpr std::string_view kGpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-// The same with the last alternative left out, as conversion tools write it: a single space before a word then stays
-// unmatched and is a piece all the same.
-constexpr std::string_view kGpt2Short = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S))";
 constexpr std::string_view kLlama3 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kQwen2 =
@@ -32,7 +29,8 @@ constexpr std::string_view kDeepseekV3 =
 
 // Cased letters by script, written out by the publisher.
 constexpr std::string_view kCased =
-    "A-Za-z\u00B5\u00C0-\u00D6\u00D8-\u00F6\u00F8-\u01BA\u01BC-\u01BF\u01C4-\u0293\u0295-\u02AF\u0370-\u0373\u0376\u0377"
+    "A-Za-z\u00B5\u00C0-\u00D6\u00D8-\u00F6\u00F8-\u01BA\u01BC-\u01BF\u01C4-\u0293\u0295-\u02AF\u0370-"
+    "\u0373\u0376\u0377"
     "\u037B-\u037D\u037F\u0386\u0388-\u038A\u038C\u038E-\u03A1\u03A3-\u03F5\u03F7-\u0481\u048A-\u052F\u0531-\u0556"
     "\u10A0-\u10C5\u13A0-\u13F5\u13F8-\u13FD\u1C90-\u1CBA\u1CBD-\u1CBF\u1D00-\u1D2B\u1D6B-\u1D77\u1D79-\u1D9A"
     "\u1E00-\u1F15\u1F18-\u1F1D\u1F20-\u1F45\u1F48-\u1F4D\u1F50-\u1F57\u1F59\u1F5B\u1F5D\u1F5F-\u1F7D\u1F80-\u1FB4"
@@ -154,19 +152,6 @@ Match find_trailing_space(const char* at, const char* end) {
   return {};
 }
 
-Match find_gpt2_short(const char* at, const char* end) {
-  const Matcher m(end);
-  while (at < end) {
-    const Match match = find_gpt2(at, end);
-    const Char first = m.get(at);
-    // One white space before something else is the alternative that is missing.
-    const bool lone_space = first.is(kSpace) && match.end == at + first.length && match.end != end;
-    if (!lone_space) return match;
-    at = match.end;
-  }
-  return {};
-}
-
 std::string bracketed(std::string_view before, std::string_view members) {
   return std::string(before) + "[" + std::string(members) + "]+";
 }
@@ -194,7 +179,6 @@ std::span<const SplitRule> split_rules() {
   static const std::string cjk_kana = bracketed("", kCjkKana);
   static const SplitRule rules[] = {
       {"gpt2", kGpt2, find_gpt2},
-      {"gpt2-short", kGpt2Short, find_gpt2_short},
       {"llama3", kLlama3, find_llama3},
       {"qwen2", kQwen2, find_qwen2},
       {"tekken", kTekken, find_tekken},

@@ -20,7 +20,7 @@ struct Match {
 
 struct SplitRule {
   std::string_view name;
-  std::string_view pattern;  // as written in tokenizer.json; CR and LF in escaped form
+  std::string_view pattern;                        // as written in tokenizer.json; CR and LF in escaped form
   Match (*find)(const char* at, const char* end);  // the next match in [at, end), which looks at nothing before `at`
 };
 

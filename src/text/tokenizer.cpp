@@ -100,9 +100,14 @@ Result<Tokenizer> Tokenizer::create(Vocabulary vocabulary) {
   auto home = std::make_unique<Vocabulary>(std::move(vocabulary));
   QUERNEL_TRY(Bpe bpe, Bpe::create(*home));
   QUERNEL_TRY(Decoder decoder, Decoder::create(*home));
-  return Tokenizer(std::unique_ptr<State>(new State{std::move(home), std::move(normalizer), std::move(raw),
-                                                    std::move(normalized), std::move(cutter), std::move(bpe),
-                                                    std::move(decoder), {}}));
+  return Tokenizer(std::unique_ptr<State>(new State{std::move(home),
+                                                    std::move(normalizer),
+                                                    std::move(raw),
+                                                    std::move(normalized),
+                                                    std::move(cutter),
+                                                    std::move(bpe),
+                                                    std::move(decoder),
+                                                    {}}));
 }
 
 Result<Tokenizer> Tokenizer::from_json(std::string_view tokenizer_json, const std::string& file) {

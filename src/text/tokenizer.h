@@ -2,8 +2,8 @@
 //
 // Exact    the ids of the `tokenizers` package for tokenizer.json, of llama.cpp's vectors for GGUF vocabularies
 // Bytes    encode never fails: bytes that are not UTF-8 keep their value where the vocabulary has byte tokens, and are
-//          unknown where it has not. byte_level: decode(encode(x)) == x for any bytes that have tokens, unless added tokens
-//          strip white space; bytes without a token are left out, as the reference does
+//          unknown where it has not. byte_level: decode(encode(x)) == x for any bytes that have tokens, unless added
+//          tokens strip white space; bytes without a token are left out, as the reference does
 // Cost     linear in the text (n log n in the longest piece); a cache keeps the pieces seen, at most 8 MiB a thread
 // Threads  const functions from any thread
 #pragma once
@@ -27,8 +27,8 @@ struct EncodeOptions {
 
 class Tokenizer {
  public:
-  // Errors: corrupt (a merge of unknown tokens, a token twice, ids out of range, no byte tokens), unsupported (a regular
-  // expression that cannot be run), limit_exceeded.
+  // Errors: corrupt (a merge of unknown tokens, a token twice, ids out of range, no byte tokens), unsupported (a
+  // regular expression that cannot be run), limit_exceeded.
   static Result<Tokenizer> create(Vocabulary vocabulary);
   static Result<Tokenizer> from_json(std::string_view tokenizer_json, const std::string& file);
   ~Tokenizer();
@@ -48,8 +48,8 @@ class Tokenizer {
   std::unique_ptr<State> state_;
 };
 
-// Streaming decode: give ids one by one, get text that never ends inside a UTF-8 sequence. All parts joined are decode() with
-// invalid sequences as U+FFFD. The tokenizer outlives the decoder.
+// Streaming decode: give ids one by one, get text that never ends inside a UTF-8 sequence. All parts joined are
+// decode() with invalid sequences as U+FFFD. The tokenizer outlives the decoder.
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);

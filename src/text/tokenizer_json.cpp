@@ -32,14 +32,17 @@ struct Parts {
 };
 
 Error over_limit(const JsonReader& reader, const char* what, std::size_t limit) {
-  return Error(Fault::limit_exceeded, fmt::format("more than {} {}", limit, what)).in_file(reader.file()).at(reader.offset());
+  return Error(Fault::limit_exceeded, fmt::format("more than {} {}", limit, what))
+      .in_file(reader.file())
+      .at(reader.offset());
 }
 
 Result<std::int32_t> read_id(JsonReader& reader) {
   QUERNEL_TRY(const JsonNumber number, reader.read_number());
   const auto* value = std::get_if<std::int64_t>(&number);
   if (value == nullptr || *value < 0 || *value >= static_cast<std::int64_t>(kMaxTokens)) {
-    return reader.error("a token id is out of range").expect(fmt::format("a whole number from 0 to {}", kMaxTokens - 1), "another");
+    return reader.error("a token id is out of range")
+        .expect(fmt::format("a whole number from 0 to {}", kMaxTokens - 1), "another");
   }
   return static_cast<std::int32_t>(*value);
 }
@@ -105,7 +108,8 @@ Status read_model(JsonReader& reader, Parts& parts) {
     QUERNEL_TRY(const bool more, reader.next_key(key));
     if (!more) return ok_status();
     bool* seen = key == "vocab" ? &parts.has_vocab : key == "merges" ? &parts.has_merges : nullptr;
-    if ((seen != nullptr && *seen) || parts.model_options.contains(key)) return reader.error("a key twice in the model");
+    if ((seen != nullptr && *seen) || parts.model_options.contains(key))
+      return reader.error("a key twice in the model");
     QUERNEL_TRY(const JsonKind kind, reader.peek());
     if (key == "vocab" && kind == JsonKind::object) {
       *seen = true;
@@ -125,7 +129,8 @@ Result<AddedToken> read_added_token(JsonReader& reader) {
   const auto read = [&]() -> Result<AddedToken> {
     AddedToken token;
     QUERNEL_TRY(const std::int64_t id, json_int(value, "id"));
-    if (id < 0 || id >= static_cast<std::int64_t>(kMaxTokens)) return reader.error("a token id is out of range").in_field("id");
+    if (id < 0 || id >= static_cast<std::int64_t>(kMaxTokens))
+      return reader.error("a token id is out of range").in_field("id");
     token.id = static_cast<std::int32_t>(id);
     QUERNEL_TRY(token.content, json_string(value, "content"));
     QUERNEL_TRY(token.special, json_bool_or(value, "special", false));

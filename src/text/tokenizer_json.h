@@ -1,8 +1,9 @@
 // tokenizer.json (Hugging Face tokenizers) -> Vocabulary.
 //
-// Known    models: BPE; normalizers: NFC, Prepend, Replace, Sequence; pre-tokenizers: ByteLevel, Split, Digits, Metaspace,
-//          Sequence; post-processors: TemplateProcessing, ByteLevel, Sequence; decoders: ByteLevel, Replace, ByteFallback,
-//          Fuse, Strip, Metaspace, Sequence. `truncation` and `padding` say how batches are made and are not used.
+// Known    models: BPE; normalizers: NFC, Prepend, Replace, Sequence; pre-tokenizers: ByteLevel, Split, Digits,
+//          Metaspace, Sequence; post-processors: TemplateProcessing, ByteLevel, Sequence; decoders: ByteLevel, Replace,
+//          ByteFallback, Fuse, Strip, Metaspace, Sequence. `truncation` and `padding` say how batches are made and are
+//          not used.
 // Errors   unsupported, naming the component; corrupt, with byte offset; limit_exceeded (text/limits.h)
 // Cost     one pass without a tree of the whole file; no second copy of the tables
 // Threads  pure function

@@ -1,7 +1,7 @@
 // What kind of character is this: one table look-up.
 //
-// Exact    general categories of Unicode 16.0: utf8proc's (15.0) and the ranges of unicode_additions.inc. Tested against
-//          the regular expressions and the Digits step of the `tokenizers` package on every code point.
+// Exact    general categories of Unicode 16.0: utf8proc's (15.0) and the ranges of unicode_additions.inc. Tested
+//          against the regular expressions and the Digits step of the `tokenizers` package on every code point.
 // Cost     the table (about 90 KiB) is built at first use, in about 10 ms
 // Threads  pure functions
 #pragma once

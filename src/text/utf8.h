@@ -67,7 +67,8 @@ inline void append_utf8(std::string& out, std::uint32_t code) {
 
 // Bytes at the end of `text` that begin a sequence which more bytes could complete (0 to 3).
 std::size_t incomplete_tail(std::string_view text);
-// Invalid sequences replaced by U+FFFD, one for each longest prefix of a valid sequence (Unicode standard, section 3.9).
+// Invalid sequences replaced by U+FFFD, one for each longest prefix of a valid sequence (Unicode standard, section
+// 3.9).
 std::string repair_utf8(std::string_view text);
 
 }  // namespace quernel::text

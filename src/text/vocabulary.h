@@ -2,7 +2,8 @@
 // fields (text/gguf_vocabulary.h), checked by Tokenizer::create.
 //
 // Path of a text   added tokens with normalized = false are cut out; the rest passes `normalize`; added tokens with
-//                  normalized = true are cut out of that; the rest is cut by `pre` into pieces; BPE makes ids of a piece
+//                  normalized = true are cut out of that; the rest is cut by `pre` into pieces; BPE makes ids of a
+//                  piece
 // Path of ids      raw tokens, each changed by `decode` in order, joined
 #pragma once
 
@@ -77,7 +78,7 @@ struct AddedToken {
   bool single_word = false;  // only where no word character is beside it
   bool strip_left = false;   // takes the white space before it
   bool strip_right = false;
-  bool in_model = true;      // also a token of the model, which merging can reach
+  bool in_model = true;  // also a token of the model, which merging can reach
 };
 
 struct Vocabulary {
@@ -86,21 +87,22 @@ struct Vocabulary {
   std::vector<TokenKind> kinds;     // by id; may be empty: all normal
   std::vector<float> scores;        // by id; byte_fallback vocabularies from GGUF, which have no merges
   std::vector<std::pair<std::string, std::string>> merges;  // by rank; empty with scores: the better score first
-  std::vector<AddedToken> added;    // their contents are in tokens too
+  std::vector<AddedToken> added;                            // their contents are in tokens too
 
   std::vector<NormalizeStep> normalize;
   std::vector<PreStep> pre;
   std::vector<DecodeStep> decode;  // empty: tokens joined with spaces, as the reference does without a decoder
 
-  bool ignore_merges = false;      // a whole piece found in the vocabulary is one token
-  bool byte_tokens = false;        // characters without a token become their <0xNN> tokens
-  bool fuse_unknown = false;       // neighbouring unknown characters make one unknown token
-  bool added_as_text = false;      // added tokens decode to their content, whatever `decode` says (GGUF)
+  bool ignore_merges = false;  // a whole piece found in the vocabulary is one token
+  bool byte_tokens = false;    // characters without a token become their <0xNN> tokens
+  bool fuse_unknown = false;   // neighbouring unknown characters make one unknown token
+  bool added_as_text = false;  // added tokens decode to their content, whatever `decode` says (GGUF)
 
   std::optional<std::int32_t> bos, eos, unk, pad;
   bool add_bos = false;  // what encode adds when special tokens are asked for
   bool add_eos = false;
-  std::vector<std::int32_t> prefix, suffix;  // added instead of bos and eos where not empty (templates of several tokens)
+  std::vector<std::int32_t> prefix,
+      suffix;  // added instead of bos and eos where not empty (templates of several tokens)
 };
 
 }  // namespace quernel::text

@@ -34,7 +34,8 @@ Status check_sizes(const Vocabulary& vocabulary) {
   if (count == 0) return Error(Fault::corrupt, "the vocabulary is empty").in_field("tokens");
   if (count > kMaxTokens) return too_many("tokens", kMaxTokens, count);
   if (vocabulary.merges.size() > kMaxMerges) return too_many("merges", kMaxMerges, vocabulary.merges.size());
-  if (vocabulary.added.size() > kMaxAddedTokens) return too_many("added_tokens", kMaxAddedTokens, vocabulary.added.size());
+  if (vocabulary.added.size() > kMaxAddedTokens)
+    return too_many("added_tokens", kMaxAddedTokens, vocabulary.added.size());
   if (!vocabulary.kinds.empty() && vocabulary.kinds.size() != count) {
     return wrong_length("token types", count, vocabulary.kinds.size());
   }

@@ -1,7 +1,9 @@
-// The C++ side of tests/peers/tokenizer_agreement.py: `quernel tokenize` without the rest of the command, and with a stopwatch.
+// The C++ side of tests/peers/tokenizer_agreement.py: `quernel tokenize` without the rest of the command, and with a
+// stopwatch.
 //
 // usage: quernel_tokenize PATH [--add-special] [--decode] [--time N] < text
-//        PATH is a tokenizer.json, a folder with one, or a GGUF file. --time: CPU seconds of loading, of the first and of the best of N encodings, on stderr
+//        PATH is a tokenizer.json, a folder with one, or a GGUF file. --time: CPU seconds of loading, of the first and
+//        of the best of N encodings, on stderr
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
