@@ -37,8 +37,10 @@ class ScopedVariable {
   std::optional<std::string> before_;
 };
 
-// OpenBLAS's name of the level that we use; empty where its own detection is as good.
+// OpenBLAS's name of the level that we use; empty where its own detection is as good. An inherited OPENBLAS_CORETYPE does not
+// count: set for another program, it would halve our speed and hide from QUERNEL_ISA.
 std::string core_type() {
+  if (const char* chosen = std::getenv("QUERNEL_BLAS_CORE"); chosen != nullptr && *chosen != '\0') return chosen;
   for (const sys::Isa isa : sys::checked_isas()) switch (isa) {
       case sys::Isa::amx:
       case sys::Isa::avx512_bf16:
@@ -64,7 +66,7 @@ std::vector<std::string> candidate_files() {
 Result<void*> open_library() {
   std::optional<ScopedVariable> core;
   const ScopedVariable threads("OPENBLAS_NUM_THREADS", "1");
-  if (const std::string type = core_type(); !type.empty() && std::getenv("OPENBLAS_CORETYPE") == nullptr)
+  if (const std::string type = core_type(); !type.empty())
     core.emplace("OPENBLAS_CORETYPE", type.c_str());
   std::string tried;
   for (const std::string& file : candidate_files()) {

@@ -1,7 +1,7 @@
 // OpenBLAS, loaded at run time. Only linalg.cpp calls it; everybody else asks blas_available() of linalg.h.
 //
-// Choice   OPENBLAS_CORETYPE follows sys::checked_isas(), so that QUERNEL_ISA rules the library too; a value that the user
-//          has set is left alone (and costs: Haswell instead of SkylakeX halves the rate). QUERNEL_OPENBLAS names another file.
+// Choice   OPENBLAS_CORETYPE follows sys::checked_isas(), so that QUERNEL_ISA rules the library too; a value that was set
+//          for other programs does not count. QUERNEL_BLAS_CORE forces a core, QUERNEL_OPENBLAS names another file.
 // Exact    one thread a call: the library's own threads would change the order of its sums
 // Threads  functions() may be called from any thread; the first call loads the library
 #pragma once

@@ -15,7 +15,7 @@ TEST(Blas, LoadsAndNamesItself) {
 }
 
 TEST(Blas, CoreFollowsTheInstructionSet) {
-  if (std::getenv("OPENBLAS_CORETYPE") != nullptr) GTEST_SKIP() << "OPENBLAS_CORETYPE is set";
+  if (std::getenv("QUERNEL_BLAS_CORE") != nullptr) GTEST_SKIP() << "QUERNEL_BLAS_CORE is set";
   const std::string description = blas_description();
   if (!sys::can_use(sys::Isa::avx2)) GTEST_SKIP() << "no level that we choose a core for: " << description;
   const char* core = sys::can_use(sys::Isa::avx512) ? "SkylakeX" : "Haswell";
