@@ -105,7 +105,8 @@ std::int32_t GridFinder::range_zero_point(Range range, double scale) const {
 }
 
 void GridFinder::fill_trial_scales(double whole_scale, float unit, std::int32_t zero_point) {
-  const std::int32_t largest_level = std::max(zero_point, max_code_ - zero_point);
+  // One more than its own: the neighbours of the zero point share these scales.
+  const std::int32_t largest_level = std::min(std::max(zero_point, max_code_ - zero_point) + 1, max_code_);
   for (std::size_t i = 0; i < factors_.size(); ++i) {
     const float scale = storable_scale(whole_scale * factors_[i], spec_.scale_dtype, largest_level);
     const bool fits = scale < kInfinity;
