@@ -80,7 +80,13 @@ Result<Parts> split(std::span<const std::byte> bytes, const StateHeader& expecte
     return damaged("header length of a calibration state file", kMagic.size());
   }
   Parts parts;
-  QUERNEL_TRY(parts.header, parse_header(text.substr(kPrefix, header_bytes), path));
+  Result<StateHeader> header = parse_header(text.substr(kPrefix, header_bytes), path);
+  if (!header.ok()) {
+    Error error = std::move(header).error();
+    error.fault = Fault::corrupt;
+    return error;
+  }
+  parts.header = *header;
   QUERNEL_TRY_STATUS(compare(expected, parts.header));
   const std::size_t payload_at = kPrefix + header_bytes;
   const std::size_t payload_bytes =

@@ -39,6 +39,15 @@ std::string make_prefix(const CacheShape& shape) {
   return std::string(kMagic).append(length_bytes.data(), length_bytes.size()).append(header);
 }
 
+Result<CacheShape> parse_header(std::string_view text, const std::string& path) {
+  QUERNEL_TRY(const Json json, parse_json(text, path));
+  CacheShape shape;
+  QUERNEL_TRY(shape.key, json_string(json, "key"));
+  QUERNEL_TRY(shape.vocab_size, json_int(json, "vocab_size"));
+  QUERNEL_TRY(shape.num_rows, json_int(json, "num_rows"));
+  return shape;
+}
+
 }  // namespace
 
 std::int64_t stored_row_bytes(std::int64_t vocab_size) {
@@ -125,14 +134,18 @@ Result<LogitCacheReader> LogitCacheReader::open(const std::string& path, const s
   if (header_bytes > kMaxHeaderBytes || header_bytes > text.size() - kPrefixBytes) {
     return damaged("header length of a cache of logits", kMagic.size()).in_file(path);
   }
-  QUERNEL_TRY(const Json json, parse_json(text.substr(kPrefixBytes, header_bytes), path));
-  QUERNEL_TRY(const std::string found_key, json_string(json, "key"));
-  QUERNEL_TRY(reader.vocab_size_, json_int(json, "vocab_size"));
-  QUERNEL_TRY(reader.num_rows_, json_int(json, "num_rows"));
-  if (found_key != key || reader.num_rows_ != num_rows || reader.vocab_size_ < 1 ||
-      reader.vocab_size_ > kMaxVocabulary) {
-    return damaged("header of a cache of logits", kPrefixBytes).in_file(path).expect(key, found_key);
+  Result<CacheShape> header = parse_header(text.substr(kPrefixBytes, header_bytes), path);
+  if (!header.ok()) {
+    Error error = std::move(header).error();
+    error.fault = Fault::corrupt;
+    return std::move(error).in_file(path);
   }
+  if (header->key != key || header->num_rows != num_rows || header->vocab_size < 1 ||
+      header->vocab_size > kMaxVocabulary) {
+    return damaged("header of a cache of logits", kPrefixBytes).in_file(path).expect(key, header->key);
+  }
+  reader.vocab_size_ = header->vocab_size;
+  reader.num_rows_ = header->num_rows;
   reader.rows_at_ = kPrefixBytes + header_bytes;
   const auto rows_bytes = checked_mul(stored_row_bytes(reader.vocab_size_), num_rows);
   const std::size_t after_header = bytes.size() - reader.rows_at_;
