@@ -21,6 +21,7 @@ struct PreRow {
   std::string_view rules;  // separated by spaces
   bool ignore_merges = false;
   bool add_bos = false;  // unless the file says otherwise
+  bool nfc = false;      // the normalizer of the models' own tokenizer.json, which GGUF has no key for
 };
 
 constexpr std::string_view kDeepseekLlm = "newline spaced-cased spaced-marks trailing-space cjk-hangul digits";
@@ -28,41 +29,41 @@ constexpr std::string_view kDeepseekCoder = "newline spaced-letters spaced-punct
 constexpr std::string_view kDeepseekV3 = "three-numbers cjk-kana deepseek-v3";
 
 constexpr PreRow kPreRows[] = {
-    {"gpt-2", "gpt2", false, false},
-    {"phi-2", "gpt2", false, false},
-    {"mpt", "gpt2", false, false},
-    {"olmo", "gpt2", false, false},
-    {"jais", "gpt2", false, false},
-    {"trillion", "gpt2", false, false},
-    {"granite-docling", "gpt2", false, false},
-    {"smollm", "digits gpt2", false, false},
-    {"starcoder", "digits gpt2", false, false},
-    {"refact", "digits gpt2", false, false},
-    {"command-r", "digits gpt2", false, false},
-    {"codeshell", "digits gpt2", false, false},
-    {"exaone", "digits gpt2", false, false},
-    {"minerva-7b", "digits gpt2", false, false},
-    {"llama-bpe", "llama3", true, true},
-    {"llama3", "llama3", true, true},
-    {"llama-v3", "llama3", true, true},
-    {"falcon3", "llama3", true, true},
-    {"falcon-h1", "llama3", true, true},
-    {"pixtral", "llama3", true, true},
-    {"dbrx", "llama3", false, false},
-    {"smaug-bpe", "llama3", false, false},
-    {"glm4", "llama3", false, false},
-    {"chatglm-bpe", "llama3", false, false},
-    {"qwen2", "qwen2", false, false},
-    {"deepseek-r1-qwen", "qwen2", false, false},
-    {"stablelm2", "qwen2", false, false},
-    {"hunyuan", "qwen2", false, false},
-    {"megrez", "qwen2", false, false},
-    {"tekken", "tekken", true, true},
-    {"gpt-4o", "o200k", false, false},
-    {"deepseek-llm", kDeepseekLlm, false, false},
-    {"deepseek-coder", kDeepseekCoder, false, false},
-    {"deepseek-v3", kDeepseekV3, false, false},
-    {"hunyuan-dense", kDeepseekV3, false, false},
+    {"gpt-2", "gpt2", false, false, false},
+    {"phi-2", "gpt2", false, false, false},
+    {"mpt", "gpt2", false, false, false},
+    {"olmo", "gpt2", false, false, false},
+    {"jais", "gpt2", false, false, false},
+    {"trillion", "gpt2", false, false, false},
+    {"granite-docling", "gpt2", false, false, false},
+    {"smollm", "digits gpt2", false, false, false},
+    {"starcoder", "digits gpt2", false, false, false},
+    {"refact", "digits gpt2", false, false, false},
+    {"command-r", "digits gpt2", false, false, false},
+    {"codeshell", "digits gpt2", false, false, false},
+    {"exaone", "digits gpt2", false, false, false},
+    {"minerva-7b", "digits gpt2", false, false, false},
+    {"llama-bpe", "llama3", true, true, false},
+    {"llama3", "llama3", true, true, false},
+    {"llama-v3", "llama3", true, true, false},
+    {"falcon3", "llama3", true, true, false},
+    {"falcon-h1", "llama3", true, true, false},
+    {"pixtral", "llama3", true, true, false},
+    {"dbrx", "llama3", false, false, false},
+    {"smaug-bpe", "llama3", false, false, false},
+    {"glm4", "llama3", false, false, false},
+    {"chatglm-bpe", "llama3", false, false, false},
+    {"qwen2", "qwen2", false, false, true},
+    {"deepseek-r1-qwen", "qwen2", false, false, true},
+    {"stablelm2", "qwen2", false, false, false},
+    {"hunyuan", "qwen2", false, false, false},
+    {"megrez", "qwen2", false, false, false},
+    {"tekken", "tekken", true, true, false},
+    {"gpt-4o", "o200k", false, false, false},
+    {"deepseek-llm", kDeepseekLlm, false, false, false},
+    {"deepseek-coder", kDeepseekCoder, false, false, false},
+    {"deepseek-v3", kDeepseekV3, false, false, false},
+    {"hunyuan-dense", kDeepseekV3, false, false, false},
 };
 
 Result<const PreRow*> find_pre(const std::string& name) {
@@ -103,6 +104,7 @@ Status read_byte_level(const GgufTokenizerFields& fields, Vocabulary& out) {
   out.pre = steps_of(row->rules);
   out.ignore_merges = row->ignore_merges;
   out.add_bos = fields.add_bos.value_or(row->add_bos);
+  if (row->nfc) out.normalize.push_back({NormalizeKind::nfc, "", ""});
   out.decode = {{}};
   if (fields.merges.size() > kMaxMerges) {
     return Error(Fault::limit_exceeded, "too many merges").in_field("tokenizer.ggml.merges");

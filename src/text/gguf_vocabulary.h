@@ -3,6 +3,7 @@
 // Models   "gpt2" (byte-level BPE, cut by the rule that `pre` names), "llama" (SentencePiece-type, merged by score)
 // Errors   unsupported: another model, or a `pre` without a rule (the error lists those known); corrupt: tables of
 //          different lengths, a merge without a space, an id outside the table, a malformed <0xNN>
+// Exact    the ids of llama.cpp; but Qwen's text is normalized to NFC, as its own tokenizer does and llama.cpp does not
 // Source   specs of the keys: the GGUF description in llama.cpp; vectors of its vocabulary tests
 // Threads  pure function
 #pragma once

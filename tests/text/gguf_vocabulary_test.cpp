@@ -66,6 +66,14 @@ TEST(GgufVocabulary, MakesByteLevelTokenizers) {
   EXPECT_EQ(make(llama3).encode("a", {.add_special = true}), (Ids{'a'})) << "the file has the last word";
 }
 
+TEST(GgufVocabulary, ComposesForQwen) {
+  GgufTokenizerFields fields = byte_level_fields();
+  fields.pre = "qwen2";
+  EXPECT_EQ(make(fields).encode("e\u0301"), (Ids{0xC3, 0xA9}));
+  fields.pre = "llama-bpe";
+  EXPECT_EQ(make(fields).encode("e\u0301"), (Ids{'e', 0xCC, 0x81}));
+}
+
 TEST(GgufVocabulary, MergesByScore) {
   const Tokenizer tokenizer = make(piece_fields());
   EXPECT_EQ(tokenizer.encode("aa"), (Ids{259, 260})) << "U+2581 with a has the better score";
