@@ -15,10 +15,11 @@ constexpr const char* kLibraryVersion = "0.20.0";
 
 enum Part : std::size_t { kWeightPacked, kWeightScale, kWeightShape, kWeightZeroPoint };
 
-// The library dequantizes in the type of the stored scales, so a float model would be given weights rounded to half precision if
-// they were stored as F16. It stores them in the model's type itself.
+// Transformers dequantizes in the type of the stored scales: always where a module is asymmetric (see config below), else where it
+// is told to. F16 scales would give a float model weights rounded to half precision, up to 2^-11 of each off what was computed.
 DType stored_scale_dtype(const FormatInput& input) {
-  return input.model_dtype == DType::f32 ? DType::f32 : input.info.scale_dtype;
+  if (input.compact_scales) return input.info.scale_dtype;
+  return input.model_dtype == DType::f32 || !input.info.symmetric ? DType::f32 : input.info.scale_dtype;
 }
 
 Status check(const FormatInput& /*input*/) { return ok_status(); }
@@ -32,7 +33,8 @@ std::vector<std::string> notes(const FormatInput& input) {
     out.push_back(
         fmt::format("compressed-tensors: {} bits have no kernel in vLLM; Transformers reads them", input.info.bits));
   }
-  if (input.model_dtype == DType::bf16 && input.info.scale_dtype == DType::f16) {
+  const bool narrow = stored_scale_dtype(input) == DType::f16;
+  if (narrow && input.model_dtype == DType::bf16) {
     out.emplace_back(
         "compressed-tensors: F16 scales in a BF16 model are rounded where it is loaded in BF16; BF16 scales are not");
   }

@@ -30,6 +30,7 @@ struct FormatInput {
   std::vector<model::LinearModule> modules;  // quantized ones, in checkpoint order
   std::vector<std::string> dense_modules;    // linear modules of the blocks that stay dense
   bool scattered_groups = false;             // act-order whose groups follow the order of the columns
+  bool compact_scales = false;               // ExportOptions
   DType model_dtype = DType::f16;            // what config.json calls the type of the weights: F16, BF16 or F32
 };
 

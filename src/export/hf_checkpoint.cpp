@@ -227,13 +227,14 @@ ExportInput input_of(const model::Checkpoint& source, const model::QuantizedMode
 }
 
 Result<FormatInput> format_input(const model::Checkpoint& source, const model::QuantizationInfo& info,
-                                 const std::vector<std::string>& modules, DType gguf_dense_dtype) {
+                                 const std::vector<std::string>& modules, const ExportOptions& options) {
   std::set<std::string> wanted(modules.begin(), modules.end());
   FormatInput input;
   input.info = info;
   input.scattered_groups = info.act_order && !info.static_groups;
-  input.model_dtype =
-      source.kind() == model::CheckpointKind::gguf ? gguf_dense_dtype : named_dtype(source.config().stored_dtype);
+  input.compact_scales = options.compact_scales;
+  input.model_dtype = source.kind() == model::CheckpointKind::gguf ? options.gguf_dense_dtype
+                                                                   : named_dtype(source.config().stored_dtype);
   for (std::int64_t layer = 0; layer < source.config().num_layers; ++layer) {
     for (model::LinearModule& module : model::linear_modules(source.config(), layer)) {
       if (wanted.erase(module.name) == 0) {
@@ -253,7 +254,7 @@ Result<FormatInput> format_input(const model::Checkpoint& source, const model::Q
 Status check_export(const model::Checkpoint& source, const model::QuantizationInfo& info,
                     const std::vector<std::string>& modules, const std::string& output, const ExportOptions& options) {
   QUERNEL_TRY_STATUS(check_options(source, options));
-  QUERNEL_TRY(const FormatInput input, format_input(source, info, modules, options.gguf_dense_dtype));
+  QUERNEL_TRY(const FormatInput input, format_input(source, info, modules, options));
   for (const std::string& name : options.formats) {
     QUERNEL_TRY(const Format* format, find_format(name));
     QUERNEL_TRY_STATUS(check_holdable(*format, input));
@@ -271,8 +272,7 @@ std::vector<std::string> checkpoint_folders(const std::string& output, const std
 Result<std::vector<ExportedCheckpoint>> export_checkpoints(const ExportInput& input, const std::string& output,
                                                            const ExportOptions& options, sys::ProgressSink& progress) {
   QUERNEL_TRY_STATUS(check_export(*input.source, input.info, input.modules, output, options));
-  QUERNEL_TRY(const FormatInput planned,
-              format_input(*input.source, input.info, input.modules, options.gguf_dense_dtype));
+  QUERNEL_TRY(const FormatInput planned, format_input(*input.source, input.info, input.modules, options));
   QUERNEL_TRY_STATUS(prepare_output(output, input.source->path(), options.existing, kTool));
   const std::vector<std::string> folders = checkpoint_folders(output, options.formats);
   std::vector<ExportedCheckpoint> out;

@@ -46,6 +46,7 @@ struct ExportOptions {
   std::vector<std::string> formats{"compressed-tensors"};
   std::uint64_t max_shard_bytes = 5'000'000'000;
   DType gguf_dense_dtype = DType::f16;  // of tensors that a GGUF source keeps dense; F16, BF16 or F32
+  bool compact_scales = false;  // compressed-tensors: 16-bit scales even where exact loading in float32 needs 32
   Existing existing = Existing::refuse;
   std::string base_model;  // for the model card; empty: the name of the source
 };
@@ -61,7 +62,7 @@ struct ExportedCheckpoint {
 
 // What each format would be given: fails on a module name that the model does not have.
 Result<FormatInput> format_input(const model::Checkpoint& source, const model::QuantizationInfo& info,
-                                 const std::vector<std::string>& modules, DType gguf_dense_dtype = DType::f16);
+                                 const std::vector<std::string>& modules, const ExportOptions& options);
 
 // All that can be refused before the first weight is quantized: formats, group sizes, types, the output folder.
 Status check_export(const model::Checkpoint& source, const model::QuantizationInfo& info,

@@ -10,7 +10,7 @@ namespace {
 
 TEST(CompressedTensorsWriter, TensorsOfAModule) {
   EXPECT_THAT(described(compressed_tensors_format().plan(counting_input(false), counting_input(false).modules[0])),
-              testing::ElementsAre("m.weight_packed I32 [8, 2]", "m.weight_scale F16 [8, 2]", "m.weight_shape I64 [2]",
+              testing::ElementsAre("m.weight_packed I32 [8, 2]", "m.weight_scale F32 [8, 2]", "m.weight_shape I64 [2]",
                                    "m.weight_zero_point I32 [1, 2]"));
   EXPECT_EQ(compressed_tensors_format().plan(counting_input(true), counting_input(true).modules[0]).size(), 3U);
 }
@@ -27,17 +27,32 @@ TEST(CompressedTensorsWriter, GoldenWords) {
   EXPECT_EQ(words_of(format, matrix, 3), (Words{0x76543210, 0xfedcba98}));
 }
 
-TEST(CompressedTensorsWriter, FloatModelsGetFloatScales) {
-  FormatInput input = counting_input(true);
-  input.model_dtype = DType::f32;
-  EXPECT_EQ(described(compressed_tensors_format().plan(input, input.modules[0]))[1], "m.weight_scale F32 [8, 2]");
-  const auto bytes = compressed_tensors_format().pack(input, counting_matrix(true), 1);
-  ASSERT_TRUE(bytes.ok());
-  std::vector<float> scales(16);
-  ASSERT_EQ(bytes->size(), 64U);
-  std::memcpy(scales.data(), bytes->data(), 64);
-  EXPECT_EQ(scales, counting_matrix(true).scales);
-  EXPECT_FALSE(compressed_tensors_format().config(input, "0.1.0").contains("dequantize"));
+TEST(CompressedTensorsWriter, ScalesAreWideWhereFloatLoadingNeedsIt) {
+  const Format format = compressed_tensors_format();
+  for (const bool symmetric : {false, true}) {
+    for (const DType model_dtype : {DType::f32, DType::f16}) {
+      for (const bool compact : {false, true}) {
+        FormatInput input = counting_input(symmetric);
+        input.model_dtype = model_dtype;
+        input.compact_scales = compact;
+        const bool wide = !compact && (!symmetric || model_dtype == DType::f32);
+        EXPECT_EQ(format.plan(input, input.modules[0])[1].dtype, wide ? DType::f32 : DType::f16);
+        const auto bytes = format.pack(input, counting_matrix(symmetric), 1);
+        ASSERT_TRUE(bytes.ok());
+        ASSERT_EQ(bytes->size(), wide ? 64U : 32U);
+        if (!wide) continue;
+        std::vector<float> scales(16);
+        std::memcpy(scales.data(), bytes->data(), 64);
+        EXPECT_EQ(scales, counting_matrix(symmetric).scales);
+      }
+    }
+  }
+}
+
+// Without the key Transformers 5 refuses packed zero points; symmetric modules need it not.
+TEST(CompressedTensorsWriter, AsymmetricModulesAskToBeDequantizedAtLoad) {
+  EXPECT_EQ(compressed_tensors_format().config(counting_input(false), "0.1.0")["dequantize"], true);
+  EXPECT_FALSE(compressed_tensors_format().config(counting_input(true), "0.1.0").contains("dequantize"));
 }
 
 TEST(CompressedTensorsWriter, Configuration) {
