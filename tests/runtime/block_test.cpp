@@ -89,7 +89,8 @@ TEST(Block, SitesHoldWhatTheLinearsRead) {
   }
 }
 
-TEST(Block, SequencesMustFollowEachOther) {
+TEST(BlockDeathTest, SequencesMustFollowEachOther) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // a forked child would wait for pool threads it does not have
   TinyModel tiny = test::tiny_llama();
   tiny.draw(3);
   Fixture setup(tiny);
