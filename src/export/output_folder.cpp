@@ -91,6 +91,19 @@ Status clear_collection(const std::string& folder, const Manifest& older) {
   return ok_status();
 }
 
+// Nothing but what a writer of ours leaves that was killed before its manifest stood: its own folder, and temporaries.
+bool holds_only_leftovers(const std::string& folder) {
+  std::error_code failure;
+  for (fs::recursive_directory_iterator place(folder, failure), end; !failure && place != end;
+       place.increment(failure)) {
+    const std::string name = place->path().filename().string();
+    const bool own_folder = place.depth() == 0 && name == kOwnFolder && place->is_directory(failure);
+    const bool leftover = place.depth() <= 1 && is_temporary(name) && place->is_regular_file(failure);
+    if (!own_folder && !leftover) return false;
+  }
+  return !failure;
+}
+
 Status check_ours(const std::string& folder) {
   const auto manifest = read_manifest(folder);
   if (manifest.ok()) return ok_status();
@@ -108,7 +121,7 @@ Status check_output(const std::string& folder, const std::string& source_path, E
   if (status.type() == fs::file_type::not_found) return ok_status();
   if (failure) return sys::system_error("cannot look at the output folder", folder, failure.value());
   if (!fs::is_directory(status)) return folder_error(folder, "output is not a folder");
-  const bool empty = fs::is_empty(folder, failure);
+  const bool empty = fs::is_empty(folder, failure) || holds_only_leftovers(folder);
   if (failure) return sys::system_error("cannot list the output folder", folder, failure.value());
   if (empty) return ok_status();
   QUERNEL_TRY_STATUS(check_ours(folder));

@@ -121,5 +121,16 @@ TEST(OutputFolder, LinksInACheckpointAreRefused) {
   EXPECT_FALSE(checksums_of(temp / "out").ok());
 }
 
+// A writer killed while it wrote its first manifest leaves its own folder and a temporary; that must not lock the job out.
+TEST(OutputFolder, LeftoversOfAKilledWriterCountAsEmpty) {
+  const test::TempFolder folder;
+  std::filesystem::create_directories(folder / "out/quernel");
+  EXPECT_TRUE(check_output(folder / "out", folder / "source", Existing::refuse).ok());
+  test::write_text(folder / "out/quernel/manifest.json.tmp.123", "{");
+  EXPECT_TRUE(check_output(folder / "out", folder / "source", Existing::refuse).ok());
+  test::write_text(folder / "out/quernel/notes.txt", "mine");
+  EXPECT_FALSE(check_output(folder / "out", folder / "source", Existing::refuse).ok());
+}
+
 }  // namespace
 }  // namespace quernel::exporting
