@@ -114,7 +114,8 @@ def main():
 
         bench.clean(out)
         child = subprocess.Popen(bench.command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(seconds / 3)
+        while not pathlib.Path(f"{out}.job", "state.json").exists() and child.poll() is None:
+            time.sleep(0.002)  # before that the program may not have its handlers yet
         child.send_signal(signal.SIGINT)
         code = child.wait()
         bench.check("SIGINT exits with 130 (or the job was done)", code in (130, 0), f"exit {code}")
