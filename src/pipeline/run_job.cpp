@@ -43,7 +43,7 @@ class RecordingSink final : public sys::ProgressSink {
 
 std::string identity_path(const std::string& output) { return output + "/quernel/job.json"; }
 
-// An output whose last-written file says that this very job is done.
+// An output that says it is this very job's. It counts as done only once the work directory is gone: that goes last.
 bool is_finished(const std::string& output, const Json& identity) {
   const auto file = sys::MappedFile::open(identity_path(output));
   if (!file.ok()) return false;
@@ -114,7 +114,8 @@ Result<JobOutcome> run_job(const QuantizeJob& job, sys::ProgressSink& progress) 
   report.output = job.output;
   report.formats = job.formats;
   const std::string work_path = job.work_dir.empty() ? job.output + ".job" : job.work_dir;
-  if (job.resume && is_finished(job.output, identity)) {
+  WorkDir::remove_leaving(work_path);
+  if (job.resume && !WorkDir::exists(work_path) && is_finished(job.output, identity)) {
     report.already_done = true;
     outcome.json = {{"output", job.output}, {"already_done", true}};
     outcome.text = report_text(report);

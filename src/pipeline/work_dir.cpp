@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kHiddenPrefix = "layer_";
+constexpr const char* kLeavingSuffix = ".finished";
 
 Result<sys::Descriptor> take_lock(const std::string& path) {
   sys::Descriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
@@ -107,10 +108,23 @@ void WorkDir::drop_hidden_before(std::int64_t layer) const {
 
 Status WorkDir::remove() {
   lock_.reset();
+  // Renamed first: a kill while files go must not leave half a work directory under its name.
+  const std::string leaving = path_ + kLeavingSuffix;
   std::error_code failure;
-  fs::remove_all(path_, failure);
+  fs::rename(path_, leaving, failure);
+  if (!failure) fs::remove_all(leaving, failure);
   if (failure) return sys::system_error("cannot remove the work directory", path_, failure.value());
   return {};
+}
+
+void WorkDir::remove_leaving(const std::string& path) {
+  std::error_code failure;
+  fs::remove_all(path + kLeavingSuffix, failure);
+}
+
+bool WorkDir::exists(const std::string& path) {
+  std::error_code failure;
+  return fs::exists(path + "/state.json", failure);
 }
 
 }  // namespace quernel::pipeline

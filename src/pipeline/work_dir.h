@@ -34,8 +34,12 @@ class WorkDir {
   [[nodiscard]] std::optional<std::int64_t> newest_hidden() const;
   void drop_hidden_before(std::int64_t layer) const;
 
-  // Removes the folder with all that is in it; the job is done.
+  // Removes the folder with all that is in it; the job is done. What a kill leaves of it, remove_leaving() takes away.
   Status remove();
+  static void remove_leaving(const std::string& path);
+
+  // Is there work of some job, finished or not?
+  static bool exists(const std::string& path);
 
  private:
   std::string path_;

@@ -56,7 +56,8 @@ class Bench:
 
     def clean(self, out):
         shutil.rmtree(out, ignore_errors=True)
-        shutil.rmtree(f"{out}.job", ignore_errors=True)
+        for suffix in (".job", ".job.finished"):
+            shutil.rmtree(f"{out}{suffix}", ignore_errors=True)
 
 
 def whole_or_absent(out):
@@ -75,7 +76,8 @@ def killed_and_resumed(bench, out, reference, point):
     code = bench.run(out, env=env, expect=None)
     torn = whole_or_absent(out) if out.exists() else ""
     bench.run(out, "--resume")
-    bench.check(f"kill point {point}", code == -signal.SIGKILL and not torn and bench.digest(out) == reference, f"exit {code} {torn}")
+    whole = bench.digest(out) == reference and subprocess.run([bench.program, "verify", str(out)], capture_output=True).returncode == 0
+    bench.check(f"kill point {point}", code == -signal.SIGKILL and not torn and whole, f"exit {code} {torn}")
 
 
 def main():

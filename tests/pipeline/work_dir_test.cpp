@@ -55,8 +55,13 @@ TEST(WorkDir, ResumesItsOwnJobAndRefusesAnother) {
   ASSERT_TRUE(again.ok());
   EXPECT_TRUE(fs::exists(again->layers_folder() + "/finished"));
   EXPECT_FALSE(fs::exists(again->layers_folder() + "/half.tmp.123"));
+  EXPECT_TRUE(WorkDir::exists(path));
   ASSERT_TRUE(again->remove().ok());
   EXPECT_FALSE(fs::exists(path));
+  EXPECT_FALSE(WorkDir::exists(path));
+  fs::create_directories(path + ".finished/layers");
+  WorkDir::remove_leaving(path);
+  EXPECT_FALSE(fs::exists(path + ".finished"));
 }
 
 TEST(WorkDir, OneProcessAtATime) {
