@@ -1,10 +1,8 @@
 // Causal attention of one layer over the sequences of a batch.
 //
-// Shapes   queries [tokens, heads * head_dim], keys and values [tokens, kv_heads * head_dim] (after norm and RoPE); out
-// as
+// Shapes   queries [tokens, heads * head_dim], keys and values [tokens, kv_heads * head_dim] (after norm and RoPE); out as
 //          queries; query head h reads key/value head h / (heads / kv_heads)
-// Formula  softmax(cap(scale q k^T) + mask) v; cap(s) = softcap tanh(s / softcap) where the model has one; the mask
-// lets a
+// Formula  softmax(cap(scale q k^T) + mask) v; cap(s) = softcap tanh(s / softcap) where the model has one; the mask lets a
 //          query see itself and what precedes it, within the layer's sliding window
 // Threads  the pool of the context
 #pragma once

@@ -1,10 +1,8 @@
 // One decoder block of the float forward pass, in the six steps between which calibration listens.
 //
-// Shapes   hidden and all activations are [tokens, width]; tokens of several sequences stand one after another
-// (SequenceBatch) Exact    results depend on the sequences alone: not on threads, nor on which other sequences stand in
-// the batch. One
-//          exception: calls of at most kFewRows rows in all sum in another order (runtime/linear.h), which moves the
-//          last bits
+// Shapes   hidden and all activations are [tokens, width]; tokens of several sequences stand one after another (SequenceBatch)
+// Exact    results do not depend on threads. A row's result depends on its sequence alone to within rounding: with which rows
+//          it is multiplied may change the order of sums (runtime/linear.h)
 // Source   the step order of the pre-norm and post-norm families in model/config.h
 #pragma once
 

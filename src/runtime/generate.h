@@ -1,8 +1,7 @@
 // Continues a sequence of tokens.
 //
-// Errors   invalid_argument: empty prompt, token id outside the vocabulary; limit_exceeded: prompt + max_tokens pass
-// the
-//          context (options.context, at most the model's own)
+// Errors   invalid_argument: empty prompt, token id outside the vocabulary, options out of range; limit_exceeded: prompt +
+//          max_tokens pass the context (options.context, at most the model's own)
 // Threads  one thread at a time; the callback runs in the calling thread
 #pragma once
 
@@ -18,8 +17,8 @@
 namespace quernel::runtime {
 
 struct GenerateOptions {
-  std::int64_t max_tokens = 128;       // generated ones
-  std::int64_t context = 0;            // positions reserved for prompt and answer; 0: as many as this call needs
+  std::int64_t max_tokens = 128;         // generated ones
+  std::int64_t context = 0;              // positions reserved for prompt and answer; 0: as many as this call needs
   std::vector<std::int64_t> stop_ids{};  // generation ends before any of these; usually config().eos_token_ids
   SamplerOptions sampler{};
   std::int64_t prefill_chunk = 512;  // prompt tokens a pass: bounds the memory of activations

@@ -3,8 +3,7 @@
 // Layout   per layer and key/value head one matrix [max_tokens, head_dim], row = position; keys are stored after RoPE
 // Units    positions count from 0; bytes() is what is reserved (pages are touched only as positions are written)
 // Errors   make: limit_exceeded where the size does not fit; everything else is checked (the model refuses first)
-// Threads  reading from any thread; write and set_length by one thread at a time, different heads may be written at
-// once
+// Threads  reading from any thread; writing and set_length by one thread at a time
 #pragma once
 
 #include <cstdint>

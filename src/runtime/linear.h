@@ -1,9 +1,10 @@
 // Linear layers of the float runtime: out = x weight^T + bias.
 //
 // Shapes   x [tokens, weight.cols], out [tokens, weight.rows]
-// Exact    a row of out depends on its row of x alone, not on the other rows nor on threads; but calls of at most
-// kFewRows
-//          rows read the weight once for all of them (decoding) and sum in another order than calls of more rows
+// Exact    results do not depend on threads. Calls of at most kFewRows rows read the weight once for all of them (decoding),
+//          calls of more rows multiply matrices: another order of sums. Within each kind a row of out depends on its row of x
+//          alone, except in f32 calls of more than kFewRows rows: there OpenBLAS decides. Its AVX-512 kernels treat rows
+//          alike but for products of some 1000 outputs, its AVX2 kernels do not (rows 6..11 of each 12 sum differently).
 // Threads  the pool passed in
 #pragma once
 

@@ -1,8 +1,7 @@
 // Rotary position embedding: angles by position, and the rotation of heads.
 //
-// Formula  (x[i], x[i + r/2]) <- (x[i] c - x[i + r/2] s, x[i + r/2] c + x[i] s), i < r/2, r = rotary_dim; the rest of
-// the
-//          head stays; c, s = attention_factor * cos, sin(position * frequency[i])
+// Formula  (x[i], x[i + r/2]) <- (x[i] c - x[i + r/2] s, x[i + r/2] c + x[i] s), i < r/2, r = rotary_dim; the rest of the head
+//          stays; c, s = attention_factor * cos, sin(position * frequency[i])
 // Exact    frequencies and angles in double, stored as float
 // Threads  const functions from any thread; positions are computed in blocks when first asked for
 // Source   specs of the scalings: Llama 3.1's piecewise one; YaRN, arXiv 2309.00071

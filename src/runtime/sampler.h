@@ -1,7 +1,7 @@
 // From logits to the next token.
 //
 // Order    repetition penalty, temperature, top-k, top-p, min-p, then one draw; temperature 0 takes the largest logit
-// Exact    the same seed, options and logits give the same token everywhere; ties go to the lowest id
+// Exact    the same seed, options and logits give the same token; ties go to the lowest id
 // Errors   make: invalid_argument for options outside their range
 // Threads  one thread at a time
 #pragma once

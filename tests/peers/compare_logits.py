@@ -4,8 +4,8 @@
     python3 compare_logits.py LOGITS_TOOL FOLDER_OF_MODELS [NAME ...]
 
 LOGITS_TOOL is the program built from tests/runtime/logits_tool.cpp. Every model runs in one pass, in unequal chunks over a KV
-cache, and token by token; each must be within TOLERANCE of the reference, and passes of many rows must agree with each other
-bit for bit. Ends with `N passed, N failed`. Needs numpy and safetensors.
+cache, and token by token; each must be within TOLERANCE of the reference, and one thread must give the bits of two. Ends with
+`N passed, N failed`. Needs numpy and safetensors.
 """
 
 import pathlib
@@ -32,11 +32,9 @@ def check(tool, folder):
     found = {mode: run(tool, folder, ids, mode, 2) for mode in MODES}
     differences = {mode: float(np.abs(logits - wanted).max()) for mode, logits in found.items()}
     faults = [f"{mode} differs by {value:.2e}" for mode, value in differences.items() if not value <= TOLERANCE]
-    for mode in ["chunk:32", "chunk:13"]:
-        if not np.array_equal(found[mode], found["whole"]):
-            faults.append(f"{mode} is not bitwise equal to whole ({np.abs(found[mode] - found['whole']).max():.1e})")
-    if not np.array_equal(run(tool, folder, ids, "whole", 1), found["whole"]):
-        faults.append("one thread differs from two")
+    for mode in ["whole", "decode"]:
+        if not np.array_equal(run(tool, folder, ids, mode, 1), found[mode]):
+            faults.append(f"{mode}: one thread differs from two")
     line = ", ".join(f"{mode} {value:.1e}" for mode, value in differences.items())
     print(f"{'FAIL' if faults else 'pass'} {folder.name}: {line}" + "".join(f"\n     {fault}" for fault in faults))
     return not faults

@@ -55,7 +55,7 @@ MODELS = {
                                   "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e6},
                                   "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}})),
     "gemma3_softcap": ("Gemma3", dict(num_hidden_layers=2, sliding_window=9, layer_types=["sliding_attention", "full_attention"],
-                                      attn_logit_softcapping=4.0, final_logit_softcapping=5.0)),
+                                      final_logit_softcapping=5.0)),
     "phi3": ("Phi3", dict(tie_word_embeddings=False, head_dim=None, hidden_size=96, **rope(1e4))),
     "phi3_partial": ("Phi3", dict(head_dim=None, hidden_size=96, partial_rotary_factor=0.75, sliding_window=31,
                                   **rope(1e4, partial_rotary_factor=0.75))),

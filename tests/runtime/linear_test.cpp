@@ -89,23 +89,33 @@ TEST(Linear, PanelsOfNarrowWeightsJoin) {
   for (std::int64_t i = 0; i < wide_out.size(); ++i) ASSERT_NEAR(narrow_out.data()[i], wide_out.data()[i], 1e-3) << i;
 }
 
-TEST(Linear, RowsDoNotDependOnEachOtherNorOnThreads) {
-  const TestWeight weight(130, 200, false, true);
+TEST(Linear, ThreadsDoNotChangeABit) {
+  const TestWeight weight(700, 200, false, true);
   const Matrix x = random_matrix(300, 200, "x");
   sys::ThreadPool one(1);
-  sys::ThreadPool three(3);
-  Matrix all(300, 130);
-  apply_linear(weight.linear, x, all, Precision::f32, one);
-  for (const std::int64_t rows : {9, 10, 31, 64, 100, 257}) {
-    Matrix part(rows, 130);
-    apply_linear(weight.linear, x.view().row_block(300 - rows, rows), part, Precision::f32, three);
-    EXPECT_TRUE(same_bits(part, all.view().row_block(300 - rows, rows))) << rows;
+  for (const int threads : {2, 3, 4}) {
+    sys::ThreadPool more(threads);
+    for (const std::int64_t rows : {1, 8, 9, 300}) {
+      for (const Precision precision : {Precision::f32, Precision::bf16}) {
+        Matrix by_one(rows, 700);
+        Matrix by_more(rows, 700);
+        apply_linear(weight.linear, x.view().row_block(0, rows), by_one, precision, one);
+        apply_linear(weight.linear, x.view().row_block(0, rows), by_more, precision, more);
+        EXPECT_TRUE(same_bits(by_one, by_more)) << threads << " threads, " << rows << " rows";
+      }
+    }
   }
+}
+
+TEST(Linear, FewRowsDoNotDependOnEachOther) {
+  const TestWeight weight(130, 200, false, true);
+  const Matrix x = random_matrix(8, 200, "x");
+  sys::ThreadPool pool(2);
   Matrix eight(8, 130);
-  apply_linear(weight.linear, x.view().row_block(0, 8), eight, Precision::f32, one);
+  apply_linear(weight.linear, x, eight, Precision::f32, pool);
   for (const std::int64_t rows : {1, 2, 5, 7}) {
     Matrix part(rows, 130);
-    apply_linear(weight.linear, x.view().row_block(8 - rows, rows), part, Precision::f32, three);
+    apply_linear(weight.linear, x.view().row_block(8 - rows, rows), part, Precision::f32, pool);
     EXPECT_TRUE(same_bits(part, eight.view().row_block(8 - rows, rows))) << rows;
   }
 }

@@ -65,11 +65,12 @@ struct LoadedModel {
   }
 };
 
-inline double largest_difference(ConstMatrixView a, const MatrixF64& b) {
+template <class Wanted>
+double largest_difference(ConstMatrixView a, const Wanted& b) {
   double largest = 0.0;
   for (std::int64_t r = 0; r < a.rows; ++r) {
     for (std::int64_t c = 0; c < a.cols; ++c) {
-      const double difference = std::abs(static_cast<double>(a(r, c)) - b(r, c));
+      const double difference = std::abs(static_cast<double>(a(r, c)) - static_cast<double>(b(r, c)));
       if (!(difference <= largest)) largest = difference;  // NaN is the largest of all
     }
   }
