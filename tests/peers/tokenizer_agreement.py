@@ -5,8 +5,8 @@ Four texts of 1 MB each (English, code, Korean, random UTF-8) through every toke
 the spot for each family's normalizer and pre-tokenizer, and for the flags of added tokens. One difference fails the run.
 
 usage: tokenizer_agreement.py --command "build/bin/quernel_tokenize" --data SHARED/data [--tokenizer NAME=PATH ...]
-       the command takes a tokenizer.json and text on standard input and prints ids; with --decode the other way round;
-       with --time N it also prints its seconds (left out where the command does not know it: --no-time)
+       the command takes a tokenizer.json and text on standard input and prints ids; with --decode --keep-special the other way
+       round; with --time N it also prints its seconds (left out where the command does not know it: --no-time)
 needs: python3 with tokenizers
 """
 import argparse
@@ -136,7 +136,7 @@ class Ours:
         return [int(x) for x in done.stdout.split()], {k: float(v) for k, v in seconds.items()}
 
     def decode(self, path, ids):
-        return self.run(path, " ".join(map(str, ids)).encode(), "--decode").stdout
+        return self.run(path, " ".join(map(str, ids)).encode(), "--decode", "--keep-special").stdout
 
 
 def first_difference(ours, theirs, reference):
@@ -271,7 +271,9 @@ def main():
     }
     ours = Ours(arguments.command, not arguments.no_time)
     named = {"GPT-2": data / "tokenizer/gpt2_tokenizer.json", "Phi-3": data / "tokenizer/phi3-v_tokenizer.json"}
-    named.update(entry.split("=", 1) for entry in arguments.tokenizer)
+    for name, path in (entry.split("=", 1) for entry in arguments.tokenizer):
+        if pathlib.Path(path) not in named.values():
+            named[name] = pathlib.Path(path)
     failures = 0
     for name, path in named.items():
         reference = Tokenizer.from_file(str(path))

@@ -8,8 +8,8 @@
 
 namespace quernel::test {
 
-// A file of the shared data folder: $QUERNEL_SHARED/data, else ../shared/data beside the checkout. Nothing where it is absent:
-// the test then skips and says so.
+// A file of the shared data folder: $QUERNEL_SHARED/data, else ../shared/data beside the checkout. Nothing where it is
+// absent: the test then skips and says so.
 inline std::optional<std::string> shared_data(const std::string& name) {
   const char* set = std::getenv("QUERNEL_SHARED");
   const std::filesystem::path root =

@@ -1,7 +1,7 @@
 // The C++ side of tests/peers/tokenizer_agreement.py: `quernel tokenize` without the rest of the command, and with a
 // stopwatch.
 //
-// usage: quernel_tokenize PATH [--add-special] [--decode] [--time N] < text
+// usage: quernel_tokenize PATH [--add-special] [--decode [--keep-special]] [--time N] < text
 //        PATH is a tokenizer.json, a folder with one, or a GGUF file. --time: CPU seconds of loading, of the first and
 //        of the best of N encodings, on stderr
 #include <algorithm>
@@ -25,6 +25,7 @@ struct Options {
   std::string path;
   bool add_special = false;
   bool decode = false;
+  bool keep_special = false;
   int repeats = 0;
 };
 
@@ -63,7 +64,7 @@ int run(const Options& options) {
   const double load_seconds = cpu_seconds() - start;
   const std::string input = read_all(std::cin);
   if (options.decode) {
-    std::cout << tokenizer->decode(parse_ids(input), false);
+    std::cout << tokenizer->decode(parse_ids(input), !options.keep_special);
     return 0;
   }
   std::vector<std::int32_t> ids;
@@ -93,6 +94,8 @@ int main(int argc, char** argv) {
       options.add_special = true;
     } else if (argument == "--decode") {
       options.decode = true;
+    } else if (argument == "--keep-special") {
+      options.keep_special = true;
     } else if (argument == "--time" && i + 1 < argc) {
       options.repeats = std::stoi(argv[++i]);
     } else {
@@ -100,7 +103,7 @@ int main(int argc, char** argv) {
     }
   }
   if (options.path.empty()) {
-    std::cerr << "usage: quernel_tokenize PATH [--add-special] [--decode] [--time N] < text\n";
+    std::cerr << "usage: quernel_tokenize PATH [--add-special] [--decode [--keep-special]] [--time N] < text\n";
     return 2;
   }
   return run(options);
