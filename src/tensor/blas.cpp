@@ -66,8 +66,7 @@ std::vector<std::string> candidate_files() {
 Result<void*> open_library() {
   std::optional<ScopedVariable> core;
   const ScopedVariable threads("OPENBLAS_NUM_THREADS", "1");
-  if (const std::string type = core_type(); !type.empty())
-    core.emplace("OPENBLAS_CORETYPE", type.c_str());
+  if (const std::string type = core_type(); !type.empty()) core.emplace("OPENBLAS_CORETYPE", type.c_str());
   std::string tried;
   for (const std::string& file : candidate_files()) {
     // Local: its symbols must not answer for another OpenBLAS of the host program.

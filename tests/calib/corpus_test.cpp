@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <set>
 #include <string>
+#include <unordered_set>
 
 #include "base/sha256.h"
 #include "calib/utf8_check.h"
@@ -25,18 +25,23 @@ TEST(Corpus, IsTheCommittedFile) {
   EXPECT_EQ(builtin_corpora().front().text, file);
 }
 
-TEST(Corpus, IsCleanTextWithoutRepetition) {
+TEST(Corpus, IsCleanText) {
   const std::string_view text = builtin_corpora().front().text;
   EXPECT_EQ(first_invalid_utf8(text), std::nullopt);
   EXPECT_EQ(text.find('\r'), std::string_view::npos);
-  EXPECT_EQ(text.find("%%"), std::string_view::npos);
-  std::set<std::string_view> seen;
+  EXPECT_EQ(text.find("%%"), std::string_view::npos);  // the stock's separator
+}
+
+// Generated documents share phrases, but hardly ever a whole sentence.
+TEST(Corpus, RarelyRepeatsItself) {
+  const std::string_view text = builtin_corpora().front().text;
+  constexpr std::size_t kPiece = 160;
+  std::unordered_set<std::string_view> seen;
   std::size_t repeated = 0;
-  constexpr std::size_t kPiece = 200;
-  for (std::size_t start = 0; start + kPiece <= text.size(); start += kPiece) {
-    for (std::size_t shift = 0; shift < 1; ++shift) repeated += seen.insert(text.substr(start, kPiece)).second ? 0 : 1;
+  for (std::size_t start = 0; start + kPiece <= text.size(); ++start) {
+    repeated += seen.insert(text.substr(start, kPiece)).second ? 0U : 1U;
   }
-  EXPECT_EQ(repeated, 0U);
+  EXPECT_LT(repeated, text.size() / 100);
 }
 
 }  // namespace

@@ -106,21 +106,45 @@ TEST(Kld, IsThatOfAPlainLoopInDouble) {
   EXPECT_NEAR(result.reference_perplexity, std::exp(nll_reference / count), 1e-3);
 }
 
-// A model whose logits are all alike against one with known logits: worked out by hand.
-TEST(Kld, HandComputedCase) {
-  test::TinyModel flat = eval_model(43);
-  flat.tied = false;
-  test::TinyModel peaked = flat;
-  for (float& value : flat.tensors.at("lm_head.weight").values) value = 0.0F;
-  // One row of the head reads a constant: with a zero final gain all hidden states are zero, so all logits are.
-  for (float& value : peaked.tensors.at("model.norm.weight").values) value = 0.0F;
-  const runtime::LoadedModel a(flat);
-  const runtime::LoadedModel b(peaked);
-  const std::vector<std::int32_t> tokens = test::random_tokens(40, flat.vocab, 2);
-  const KldResult same = measured(a, give(b), tokens, options_of(20));
-  EXPECT_NEAR(same.mean, 0.0, 1e-12);
-  EXPECT_NEAR(same.perplexity, static_cast<double>(flat.vocab), 1e-4);  // uniform: perplexity is the vocabulary
-  EXPECT_EQ(same.top1, 1.0);                                            // the lowest id wins the tie in both
+// Blocks that add nothing, embeddings of ones and a head with one non-zero column: every position has the logits ln 3 at
+// `peak` and 0 elsewhere (up to the epsilon of the norm), or 0 everywhere where peak is -1.
+test::TinyModel known_logits(std::int32_t peak) {
+  test::TinyModel tiny = eval_model(43);
+  for (auto& [name, tensor] : tiny.tensors) {
+    const bool adds =
+        name.find("o_proj.weight") != std::string::npos || name.find("down_proj.weight") != std::string::npos;
+    const bool is_one = name == "model.embed_tokens.weight" || name == "model.norm.weight";
+    if (adds || name == "lm_head.weight") std::fill(tensor.values.begin(), tensor.values.end(), 0.0F);
+    if (is_one) std::fill(tensor.values.begin(), tensor.values.end(), 1.0F);
+  }
+  if (peak >= 0) {
+    auto& head = tiny.tensors.at("lm_head.weight");
+    head.values[static_cast<std::size_t>(peak * head.cols)] = std::log(3.0F);
+  }
+  return tiny;
+}
+
+// 61 tokens: p = 3/63 at the peak and 1/63 elsewhere. All targets are token 0.
+TEST(Kld, HandComputedCases) {
+  const runtime::LoadedModel at_0(known_logits(0));
+  const runtime::LoadedModel at_5(known_logits(5));
+  const runtime::LoadedModel flat(known_logits(-1));
+  const std::vector<std::int32_t> tokens(40, 0);
+  const KldResult moved = measured(at_5, give(at_0), tokens, options_of(20));
+  const double expected = 3.0 / 63 * std::log(3.0) + 1.0 / 63 * std::log(1.0 / 3);
+  EXPECT_NEAR(moved.mean, expected, 1e-6);
+  EXPECT_NEAR(moved.median, expected, 1e-6);
+  EXPECT_NEAR(moved.max, expected, 1e-6);
+  EXPECT_NEAR(moved.standard_error, 0.0, 1e-9);
+  EXPECT_EQ(moved.top1, 0.0);
+  EXPECT_NEAR(moved.dp_mean, 1.0 / 63 - 3.0 / 63, 1e-6);
+  EXPECT_NEAR(moved.dp_rms, 2.0 / 63, 1e-6);
+  EXPECT_NEAR(moved.perplexity, 63.0, 1e-3);
+  EXPECT_NEAR(moved.reference_perplexity, 21.0, 1e-3);
+  const KldResult flattened = measured(flat, give(at_0), tokens, options_of(20));
+  EXPECT_NEAR(flattened.mean, 3.0 / 63 * std::log(3.0 / 63 * 61) + 60.0 / 63 * std::log(61.0 / 63), 1e-6);
+  EXPECT_NEAR(flattened.perplexity, 61.0, 1e-3);
+  EXPECT_EQ(flattened.top1, 1.0);  // the lowest id wins the tie of the flat one
 }
 
 TEST(Kld, DoesNotDependOnThreads) {
