@@ -447,6 +447,6 @@ def fable(d):
     return f"{start} {middle} {end}"
 
 
-PLAN = [(biography, 46), (town, 34), (recipe, 28), (word_problem, 40), (match_report, 26), (weather, 18), (qa, 12), (log_lines, 14),
-        (json_records, 14), (csv_table, 12), (python_class, 20), (cpp_struct, 18), (sql_query, 10), (letter, 26), (minutes, 18),
-        (korean_story, 46), (korean_qa, 14), (parallel_lines, 22), (algebra, 24), (listing, 16), (fable, 30)]
+PLAN = [(biography, 34), (town, 26), (recipe, 20), (word_problem, 32), (match_report, 18), (weather, 12), (qa, 8), (log_lines, 12),
+        (json_records, 12), (csv_table, 10), (python_class, 14), (cpp_struct, 12), (sql_query, 8), (letter, 20), (minutes, 14),
+        (korean_story, 32), (korean_qa, 8), (parallel_lines, 18), (algebra, 20), (listing, 14), (fable, 24)]

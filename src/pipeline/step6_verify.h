@@ -24,7 +24,7 @@ Result<VerifyReport> step6_verify(const LoadedSource& source, const JobPlan& pla
 // Logits of a checkpoint against those of its source with the given matrices in place of the quantized modules.
 struct LogitVerdict {
   double max_abs = 0.0;
-  double tolerance = 0.0;  // 0 where dense tensors kept their bytes; else what rounding them once may cost
+  double tolerance = 0.0;
 };
 Result<LogitVerdict> check_logits(const model::Checkpoint& source, const std::string& folder,
                                   const exporting::MatrixReader& read, sys::ThreadPool& pool);

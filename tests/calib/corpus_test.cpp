@@ -17,7 +17,7 @@ TEST(Corpus, MixedV1IsWhatReportsSay) {
   ASSERT_EQ(builtin_corpora().size(), 1U);
   const auto corpus = find_builtin(kDefaultCorpus);
   ASSERT_TRUE(corpus.ok());
-  EXPECT_EQ(sha256_hex(corpus->text), "b564245785ab07c1fcf20108923b2035640b3e09a12fef2883c803a57d6d8654");
+  EXPECT_EQ(sha256_hex(corpus->text), "7ea8b97b103836a14189f23a6500bceb232b008b5716f31a0eb976c11932ccba");
 }
 
 TEST(Corpus, IsTheCommittedFile) {
