@@ -10,20 +10,6 @@
 namespace quernel::quant {
 namespace {
 
-// Importance of columns for a search whose grid will be used with feedback. An error in column j counts 1 / U_jj^2, what is
-// left of its input's variance once the columns after it have made up for it; diag(H) is that without feedback. Calibration
-// sees only part of what feedback will meet, so the truth lies between: their geometric mean.
-std::vector<float> feedback_search_weights(const MethodInput& input, const PreparedHessian& prepared) {
-  const std::int64_t cols = input.weight.cols;
-  std::vector<float> weights = search_weights(input.stats, input.grid, cols);
-  if (input.grid.search != ScaleSearch::weighted_mse) return weights;
-  for (std::int64_t position = 0; position < cols; ++position) {
-    float& weight = weights[static_cast<std::size_t>(prepared.order[static_cast<std::size_t>(position)])];
-    weight = std::sqrt(weight) / prepared.upper(position, position);
-  }
-  return weights;
-}
-
 Result<MethodOutcome> fall_back(const MethodInput& input, const PreparedHessian& prepared, std::string reason) {
   QUERNEL_TRY(MethodOutcome outcome, round_to_nearest(input, std::move(reason)));
   outcome.dead_columns = prepared.dead_columns;
@@ -33,7 +19,8 @@ Result<MethodOutcome> fall_back(const MethodInput& input, const PreparedHessian&
 Result<MethodOutcome> solve_prepared(const MethodInput& input, const PreparedHessian& prepared) {
   if (prepared.failure) return fall_back(input, prepared, *prepared.failure);
   PoolOf pool(input);
-  IntegerGrid grid(input.weight.rows, input.weight.cols, input.grid, feedback_search_weights(input, prepared));
+  const std::int64_t cols = input.weight.cols;
+  IntegerGrid grid(input.weight.rows, cols, input.grid, search_weights(input.stats, input.grid, cols));
   if (input.solver.static_groups) {
     QUERNEL_TRY_STATUS(grid.find_groups(input.weight, *pool));
   } else {

@@ -61,6 +61,9 @@ class IntegerGrid final : public Grid {
 
 // Importance of columns for the search: diag(H) over its mean, floored so that a column which calibration never saw
 // still counts; all 1 where there are no usable statistics or the search is not weighted.
+//
+// Tried for GPTQ and left: what feedback cannot make up for (1 / U_jj^2, its own measure of an error in column j), and the
+// geometric mean of both. They lower tr(E H E^T) by a tenth and yet raise the whole model's divergence by a tenth.
 std::vector<float> search_weights(const LayerStats* stats, const GridSpec& spec, std::int64_t cols);
 
 }  // namespace quernel::quant

@@ -86,7 +86,7 @@ constexpr std::array kGridRows = {
               [](const GridSpec& g, const SolverSpec&) { return lower(std::string(to_string(g.scale_dtype))); },
               [](const std::string& v, GridSpec& g, SolverSpec&) { return parse_scale_dtype(v, g.scale_dtype); }},
     OptionRow{"search", "minmax|mse|weighted-mse",
-              "how a group's scale is found; weighted: by what an error in each column costs",
+              "how a group's scale is found; weighted: by the mean square of each input",
               [](const GridSpec& g, const SolverSpec&) { return to_string(g.search); },
               [](const std::string& v, GridSpec& g, SolverSpec&) { return assign(parse_scale_search(v), g.search); }},
     OptionRow{"search-steps", "1 .. 256", "trial scales of a search",

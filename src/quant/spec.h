@@ -19,8 +19,7 @@ enum class Symmetry {
 enum class ScaleSearch {
   minmax,        // the range of the group as it is
   mse,           // trial scales, plain squared error
-  weighted_mse,  // trial scales, squared error weighted with what an error in each column costs: diag(H); for gptq its
-                 // geometric mean with the part that feedback cannot make up for. Plain mse where no statistics exist
+  weighted_mse,  // trial scales, squared error weighted with diag(H); plain mse where no statistics exist
 };
 
 constexpr int kMaxSearchSteps = 256;  // finer steps are below the rounding of a 16-bit scale
