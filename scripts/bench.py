@@ -2,7 +2,7 @@
 
 Accuracy rows: RTN, plain GPTQ (the settings of the published references) and the defaults, each judged on WikiText-2 test (a24: 24
 windows of 2048) and by divergence from the source on web text that calibration never saw. Calibration: 128 x 512 tokens of the first
-900,000 bytes of exl3_c4. Speed rows are measured side by side with PyTorch in the same run. Standard library only.
+900,000 bytes of exl3_c4. Speed rows are measured in turn with PyTorch and llm-compressor in the same run. Standard library only.
 """
 import argparse
 import datetime
@@ -11,7 +11,6 @@ import os
 import pathlib
 import platform
 import re
-import resource
 import subprocess
 import time
 
@@ -40,6 +39,7 @@ class Bench:
         self.twin = arguments.models / "twin"
         self.calibration = arguments.work / "c4_first.utf8"
         self.calibration.write_bytes((arguments.shared / "text/exl3_c4.utf8").read_bytes()[:CALIBRATION_BYTES])
+        self.sampling = ["--calib", self.calibration, "--calib-samples", 128, "--calib-seqlen", 512]
         self.wiki = arguments.shared / "text/wiki.test.raw"
         self.c4 = arguments.shared / "text/exl3_c4.utf8"
 
@@ -67,8 +67,10 @@ class Bench:
         out = self.a.work / "out"
         # The references symmetric or not: asymmetric, integer zero, unless a row says otherwise.
         symmetry = [] if "--symmetry" in options else ["--symmetry", "asym"]
-        report, seconds = self.quernel("quantize", self.twin, "-o", out, "--overwrite", *options, *symmetry, "--calib", self.calibration,
-                                       "--calib-samples", 128, "--calib-seqlen", 512, "--format", "compressed-tensors")
+        # Width 576 leaves a tail of 64 behind groups of 128, which compressed-tensors cannot say.
+        form = "gptq" if "128" in options else "compressed-tensors"
+        report, seconds = self.quernel("quantize", self.twin, "-o", out, "--overwrite", *options, *symmetry, *self.sampling,
+                                       "--format", form)
         row = {"name": name, **self.judge(out), "reference": reference, "bits_per_weight": report["totals"]["bpw_effective"],
                "seconds": seconds, "peak_rss": report["totals"]["peak_rss"]}
         against = f"  reference {reference} ({100 * (row['ppl'] / reference - 1):+.2f} %)" if reference else ""
@@ -81,9 +83,6 @@ class Bench:
         for name, more in (("a24", ["--ctx", 2048, "--windows", 24]), ("b40", ["--convention", "llama.cpp", "--windows", 40])):
             result, seconds = self.perplexity(self.twin, *more)
             shown[name] = {"ppl": result["ppl"], "tokens": result["tokens"], "seconds": seconds}
-        if not self.a.quick:
-            result, seconds = self.perplexity(self.twin, "--ctx", 2048)
-            shown["a"] = {"ppl": result["ppl"], "tokens": result["tokens"], "seconds": seconds}
         for name, row in shown.items():
             print(f"source ({name:3})               ppl {row['ppl']:8.4f}  {row['tokens']} tokens  {row['seconds']:.1f} s", flush=True)
         return shown
@@ -105,21 +104,51 @@ class Bench:
               f"{pairs[0]['ours_bf16_ppl']:.4f}", flush=True)
         return pairs
 
+    def against_llmcompressor(self):
+        """The same job (W4 asymmetric g64, 128 x 512 tokens), in turn: wall seconds of the whole command, peak memory of it."""
+        pairs = []
+        for _ in range(1 if self.a.quick else 2):
+            report, ours = self.quernel("quantize", self.twin, "-o", self.a.work / "out", "--overwrite", "--bits", 4, "--group-size", 64,
+                                        "--asym", *self.sampling, "--format", "compressed-tensors", "--threads", 2)
+            out, theirs = self.run(self.a.llmcompressor, "bench/peers/llmcompressor_gptq.py", self.twin, self.a.work / "peer_out",
+                                   self.calibration, 128, 512, 2)
+            peer = json.loads(out.splitlines()[-1])
+            pairs.append({"ours_seconds": ours, "ours_peak_rss": report["totals"]["peak_rss"], "peer_seconds": theirs,
+                          "peer_seconds_without_imports": peer["seconds"], "peer_peak_rss": peer["peak_rss"]})
+            pairs[-1]["peer_ppl"] = self.perplexity(self.a.work / "peer_out", "--ctx", 2048, "--windows", 24)[0]["ppl"]
+            pairs[-1]["ours_ppl"] = self.perplexity(self.a.work / "out", "--ctx", 2048, "--windows", 24)[0]["ppl"]
+            row = pairs[-1]
+            print(f"GPTQ W4 g64 job: llm-compressor {theirs:.0f} s, {row['peer_peak_rss'] / 1e6:.0f} MB, ppl {row['peer_ppl']:.3f}; ours "
+                  f"{ours:.0f} s, {row['ours_peak_rss'] / 1e6:.0f} MB, ppl {row['ours_ppl']:.3f}: ratio {theirs / ours:.2f}", flush=True)
+        return pairs
+
     def running(self):
-        rows = {}
-        for name, path in (("GGUF", self.a.gguf), ("fp32 folder", self.twin)):
-            shown = json.loads(self.run(self.a.quernel, "run", path, "-p", "word " * 511, "-n", 64, "--greedy", "--json")[0])
+        """Load to first token of the command; prefill and decode beside the limits of the machine, measured in the same process."""
+        rows = []
+        for name, path, precision in (("GGUF", self.a.gguf, "f32"), ("fp32 folder", self.twin, "f32"), ("fp32 folder", self.twin, "bf16")):
             first = json.loads(self.run(self.a.quernel, "run", path, "-p", "The", "-n", 1, "--greedy", "--json")[0])
-            rows[name] = {"load_to_first_token": first["load_seconds"] + first["prefill_seconds"],
-                          "pp512": shown["prefill_tokens_per_second"], "tg64": shown["decode_tokens_per_second"]}
-            print(f"run {name:22} first token {rows[name]['load_to_first_token']:.2f} s  pp512 {rows[name]['pp512']:.0f}/s  "
-                  f"tg64 {rows[name]['tg64']:.1f}/s", flush=True)
+            speed = json.loads(self.run(self.a.quernel.parent / "quernel_runtime_speed", path, 2, precision)[0])
+            rows.append({"model": name, "load_to_first_token": first["load_seconds"] + first["prefill_seconds"], **speed})
+            print(f"run {name + ' ' + precision:22} first token {rows[-1]['load_to_first_token']:.2f} s  pp512 {speed['prefill_tok_s']:.0f}/s "
+                  f"({100 * speed['prefill_share']:.0f} % of the products alone)  tg64 {speed['decode_tok_s']:.1f}/s "
+                  f"({100 * speed['decode_share']:.0f} % of reading alone)", flush=True)
         return rows
+
+    def whole_text(self):
+        """All of (a), once each: the long run behind the ratio of the short ones."""
+        if self.a.quick:
+            return None
+        ours, _ = self.perplexity(self.twin, "--ctx", 2048)
+        out, _ = self.run(self.a.peers, "tests/peers/perplexity_reference.py", self.twin, "--text", self.wiki)
+        torch = json.loads(out.splitlines()[-1])
+        print(f"perplexity (a), {ours['tokens']} tokens: ours {ours['ppl']:.4f} in {ours['seconds']:.1f} s; PyTorch {torch['ppl']:.4f} in "
+              f"{torch['seconds']:.1f} s: ratio {torch['seconds'] / ours['seconds']:.2f}", flush=True)
+        return {"ours": ours, "torch": torch}
 
 
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("quernel", "gguf", "models", "shared", "peers", "work", "results"):
+    for name in ("quernel", "gguf", "models", "shared", "peers", "llmcompressor", "work", "results"):
         parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
     parser.add_argument("--quick", action="store_true", help="three accuracy rows, one pair of timings")
     parser.add_argument("--rows", default="", help="only accuracy rows whose name matches this expression")
@@ -131,9 +160,8 @@ def main():
         chosen = [row for row in chosen if row[0] in ("RTN W4 g64", "GPTQ plain W4 g64", "GPTQ default W4 g64")]
     figures = {"date": datetime.date.today().isoformat(), "machine": version, "python": platform.python_version(),
                "command": "make bench", "environment": {key: os.environ[key] for key in ("QUERNEL_ISA",) if key in os.environ},
-               "source": bench.source(), "accuracy": [bench.accuracy(*row) for row in chosen],
-               "against_torch": bench.against_torch(), "run": bench.running()}
-    figures["children_peak_rss"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+               "run": bench.running(), "against_torch": bench.against_torch(), "against_llmcompressor": bench.against_llmcompressor(),
+               "whole_text": bench.whole_text(), "source": bench.source(), "accuracy": [bench.accuracy(*row) for row in chosen]}
     cpu = re.sub(r"[^a-z0-9]+", "-", version["cpu"].lower()).strip("-")
     path = bench.a.results / f"{figures['date']}-{cpu}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

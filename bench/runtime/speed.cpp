@@ -1,6 +1,6 @@
 // How fast the float runtime is on a model, beside the limits of the machine in the same run.
 //
-//   speed_tool MODEL [THREADS [f32|bf16 [PROMPT [GENERATED]]]]
+//   quernel_runtime_speed MODEL [THREADS [f32|bf16 [PROMPT [GENERATED]]]]
 //
 // Prints JSON: prefill and decode in tokens a second, the products of the same shapes alone and the bytes read a second alone,
 // the shares of those limits, and peak memory. Best of three rounds each, taken in turns.
@@ -164,7 +164,7 @@ Status run(const Request& request) {
 int main(int argc, char** argv) {
   using namespace quernel::runtime;
   if (argc < 2) {
-    fmt::print(stderr, "speed_tool MODEL [THREADS [f32|bf16 [PROMPT [GENERATED]]]]\n");
+    fmt::print(stderr, "quernel_runtime_speed MODEL [THREADS [f32|bf16 [PROMPT [GENERATED]]]]\n");
     return 2;
   }
   Request request{.model = argv[1]};
