@@ -25,7 +25,7 @@ test: setup ## all tests
 test-peers: build ## against Transformers, compressed-tensors, tokenizers, gguf, safetensors
 	@scripts/test-peers
 
-test-arm: ## base, sys, tensor, io, codec and quant on aarch64, under qemu
+test-arm: ## base, sys, tensor, io, codec, kernels and quant on aarch64, under qemu
 	@scripts/test-arm
 
 fuzz: setup ## every reader for FUZZ_SECONDS (60) with clang's libFuzzer and sanitizers

@@ -87,7 +87,10 @@ void add_running_options(CLI::App& command, Settings& settings) {
       ->group(group)
       ->capture_default_str();
   command.add_flag("--resume", options.resume, "Go on where an earlier run of this job stopped")->group(group);
-  command.add_flag("--overwrite", options.overwrite, "Replace an output folder that Quernel wrote")->group(group);
+  command
+      .add_flag("--overwrite", options.overwrite,
+                "Start anew: replace an output that Quernel wrote, and discard unfinished work")
+      ->group(group);
   command.add_option("--work-dir", options.work_dir, "Folder for unfinished work; default: OUT.job")->group(group);
   command.add_flag("--keep-work-dir", options.keep_work_dir, "Do not remove it at the end")->group(group);
   command.add_option("--save-every", options.save_seconds, "Seconds between saved states; 0: at every layer")

@@ -11,12 +11,12 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "kernels/rounding/table.h"
 #include "quant/integer_grid.h"
 #include "quant/loss.h"
 #include "quant/method.h"
 #include "quant/prepared_hessian.h"
 #include "quant/solver.h"
-#include "quant/vector_ops.h"
 #include "sys/clock.h"
 #include "sys/cpu.h"
 #include "tensor/linalg.h"
@@ -121,7 +121,7 @@ void time_block(int repeats, sys::ThreadPool& pool) {
 }
 
 // Trials a second of the inner loop of scale search, on one thread.
-void time_vector_ops(int repeats) {
+void time_rounding(int repeats) {
   constexpr std::int64_t kCount = 64;
   constexpr std::int64_t kLanes = 48;
   constexpr int kGroups = 20000;
@@ -129,14 +129,15 @@ void time_vector_ops(int repeats) {
   std::vector<float> weights(kCount, 1.0F);
   std::vector<float> inverse(kLanes, 3.0F);
   std::vector<float> losses(kLanes);
-  for (const VectorOps* ops : usable_vector_ops()) {
+  for (const kernels::rounding::Variant& variant : kernels::rounding::variants()) {
+    if (!sys::can_use(variant.isa)) continue;
     const double seconds = best_of(repeats, [&] {
       for (int i = 0; i < kGroups; ++i) {
-        ops->candidate_losses(values.data(), weights.data(), kCount,
-                              {inverse.data(), -8.0F, 7.0F, losses.data(), kLanes});
+        variant.functions.candidate_losses(values.data(), weights.data(), kCount,
+                                           {inverse.data(), -8.0F, 7.0F, losses.data(), kLanes});
       }
     });
-    fmt::print("scale search, {:<10} {:>8.2f} G trial weights/s a thread\n", ops->name,
+    fmt::print("scale search, {:<10} {:>8.2f} G trial weights/s a thread\n", variant.name,
                static_cast<double>(kCount * kLanes * kGroups) / seconds / 1e9);
   }
 }
@@ -151,6 +152,6 @@ int main(int argc, char** argv) {
              quernel::blas_description(), threads);
   quernel::sys::ThreadPool pool(threads);
   quernel::quant::time_block(repeats, pool);
-  quernel::quant::time_vector_ops(repeats);
+  quernel::quant::time_rounding(repeats);
   return 0;
 }

@@ -103,11 +103,16 @@ class Writer {
   }
 
   void report_progress(const std::string& module) {
+    // A module takes milliseconds: a line for each would bury the lines of the long step.
+    constexpr std::int64_t kLines = 4;
+    const auto total = static_cast<std::int64_t>(format_input_.modules.size());
+    ++num_written_;
+    if (num_written_ * kLines / total == (num_written_ - 1) * kLines / total) return;
     sys::ProgressEvent event;
     event.stage = fmt::format("write {}", format_.name);
     event.item = module;
-    event.done = ++num_written_;
-    event.total = static_cast<std::int64_t>(format_input_.modules.size());
+    event.done = num_written_;
+    event.total = total;
     progress_.on_progress(event);
   }
 

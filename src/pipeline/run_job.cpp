@@ -126,7 +126,8 @@ Result<JobOutcome> run_job(const QuantizeJob& job, sys::ProgressSink& progress) 
   QUERNEL_TRY_STATUS(check_disk(job, source, work_path));
   sink.on_note(plan_note(job, source, plan));
 
-  QUERNEL_TRY(WorkDir work, WorkDir::open(work_path, identity, job.resume));
+  const Leftover leftover = job.resume ? Leftover::resume : job.overwrite ? Leftover::discard : Leftover::refuse;
+  QUERNEL_TRY(WorkDir work, WorkDir::open(work_path, identity, leftover));
   const ModuleStore store(work.layers_folder());
   sys::ThreadPool pool(job.threads > 0 ? job.threads : sys::usable_cores());
   sys::MemoryBudget budget(job.max_memory_bytes);

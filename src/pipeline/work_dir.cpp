@@ -44,7 +44,7 @@ void remove_temporaries(const std::string& path) {
   for (const fs::path& leftover : leftovers) fs::remove(leftover, failure);
 }
 
-Status check_identity(const std::string& state_path, const Json& identity, bool resume, const std::string& path) {
+Status check_identity(const std::string& state_path, const Json& identity, Leftover leftover, const std::string& path) {
   QUERNEL_TRY(const sys::MappedFile file, sys::MappedFile::open(state_path));
   const auto bytes = file.bytes();
   QUERNEL_TRY(const Json stored, parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, state_path));
@@ -54,18 +54,18 @@ Status check_identity(const std::string& state_path, const Json& identity, bool 
         .in_file(path)
         .in_field(difference->field)
         .expect(difference->wanted, difference->stored)
-        .with_hint("give another --work-dir, or remove this one");
+        .with_hint("--overwrite starts anew; or give another --work-dir");
   }
-  if (!resume && holds_work(path))
+  if (leftover == Leftover::refuse && holds_work(path))
     return Error(Fault::incompatible_state, "an earlier run of this job left unfinished work")
         .in_file(path)
-        .with_hint("--resume goes on with it; or remove the folder");
+        .with_hint("--resume goes on with it, --overwrite starts anew");
   return {};
 }
 
 }  // namespace
 
-Result<WorkDir> WorkDir::open(const std::string& path, const Json& identity, bool resume) {
+Result<WorkDir> WorkDir::open(const std::string& path, const Json& identity, Leftover leftover) {
   const std::string state_path = path + "/state.json";
   std::error_code failure;
   if (fs::exists(path, failure) && !fs::exists(state_path, failure) && !fs::is_empty(path, failure) &&
@@ -77,7 +77,12 @@ Result<WorkDir> WorkDir::open(const std::string& path, const Json& identity, boo
   work.path_ = path;
   QUERNEL_TRY_STATUS(sys::make_folders(path));
   QUERNEL_TRY(work.lock_, take_lock(path + "/lock"));
-  if (fs::exists(state_path, failure)) QUERNEL_TRY_STATUS(check_identity(state_path, identity, resume, path));
+  if (leftover == Leftover::discard) {
+    for (const std::string& folder : {work.layers_folder(), work.spill_folder(), path + "/hidden"})
+      fs::remove_all(folder, failure);
+  } else if (fs::exists(state_path, failure)) {
+    QUERNEL_TRY_STATUS(check_identity(state_path, identity, leftover, path));
+  }
   remove_temporaries(path);
   for (const std::string& folder : {work.layers_folder(), work.spill_folder(), path + "/hidden"})
     QUERNEL_TRY_STATUS(sys::make_folders(folder));

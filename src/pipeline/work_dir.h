@@ -20,11 +20,17 @@
 
 namespace quernel::pipeline {
 
+// What happens to finished modules that an earlier run left.
+enum class Leftover {
+  refuse,   // an error that hints at the other two
+  resume,   // kept where they are this job's, else an error that names the field which differs
+  discard,  // removed, whichever job's they are
+};
+
 class WorkDir {
  public:
-  // Creates or enters. An existing one is entered only if `resume`; without it, it is refused with the hint to resume,
-  // unless it holds nothing finished.
-  static Result<WorkDir> open(const std::string& path, const Json& identity, bool resume);
+  // Creates or enters, and takes the lock. Work found there is treated as `leftover` says.
+  static Result<WorkDir> open(const std::string& path, const Json& identity, Leftover leftover);
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::string layers_folder() const { return path_ + "/layers"; }

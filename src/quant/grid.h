@@ -22,7 +22,7 @@
 namespace quernel::quant {
 
 // Rows [first, first + count). Arrays passed for a tile hold `lanes` entries: count rounded up to kLaneMultiple of
-// vector_ops.h; entries past count are 0 on the way in and ignored on the way out.
+// kernels/rounding; entries past count are 0 on the way in and ignored on the way out.
 struct RowTile {
   std::int64_t first = 0;
   std::int64_t count = 0;

@@ -7,9 +7,9 @@
 #include <cmath>
 
 #include "base/checked.h"
+#include "kernels/rounding/table.h"
 #include "quant/prepared_hessian.h"
 #include "quant/scale_search.h"
-#include "quant/vector_ops.h"
 
 namespace quernel::quant {
 namespace {
@@ -17,7 +17,9 @@ namespace {
 constexpr std::int64_t kRowsPerTask = 16;
 constexpr float kLeastColumnWeight = 1e-3F;  // of the mean of diag(H)
 
-std::int64_t padded(std::int64_t rows) { return ceil_div(rows, kLaneMultiple) * kLaneMultiple; }
+std::int64_t padded(std::int64_t rows) {
+  return ceil_div(rows, kernels::rounding::kLaneMultiple) * kernels::rounding::kLaneMultiple;
+}
 
 Error unrepresentable(const GridSpec& spec, std::int64_t row, std::int64_t group, float largest) {
   return Error(Fault::limit_exceeded, fmt::format("the scale of row {}, group {} does not fit its type", row, group))
@@ -138,14 +140,14 @@ bool IntegerGrid::windows_representable() const {
 }
 
 void IntegerGrid::round_column(RowTile tile, std::int64_t column, const float* target, float* value) {
-  constexpr std::int64_t kChunk = 4 * kLaneMultiple;
+  constexpr std::int64_t kChunk = 4 * kernels::rounding::kLaneMultiple;
   std::array<std::int32_t, kChunk> level;
   const std::int64_t group = matrix_.group_of_column[static_cast<std::size_t>(column)];
   for (std::int64_t first = 0; first < tile.count; first += kChunk) {
     const std::int64_t place = group * row_stride_ + tile.first + first;
     const std::int64_t lanes = std::min(kChunk, tile.lanes - first);
-    vector_ops().round_lanes(target + first, scales_.data() + place, low_.data() + place, high_.data() + place, lanes,
-                             value + first, level.data());
+    kernels::rounding::functions().round_lanes(target + first, scales_.data() + place, low_.data() + place,
+                                               high_.data() + place, lanes, value + first, level.data());
     std::uint8_t* code = matrix_.codes.data() + (tile.first + first) * matrix_.cols + column;
     const std::int64_t count = std::min(kChunk, tile.count - first);
     for (std::int64_t i = 0; i < count; ++i) {
@@ -156,11 +158,12 @@ void IntegerGrid::round_column(RowTile tile, std::int64_t column, const float* t
 }
 
 void IntegerGrid::round_all(ConstMatrixView weight, sys::ThreadPool& pool) {
-  pool.parallel_for(ceil_div(matrix_.rows, kLaneMultiple), [&](std::int64_t task) {
-    const std::int64_t first = task * kLaneMultiple;
-    const RowTile tile = {first, std::min(kLaneMultiple, matrix_.rows - first), kLaneMultiple};
-    std::array<float, kLaneMultiple> target{};
-    std::array<float, kLaneMultiple> value{};
+  pool.parallel_for(ceil_div(matrix_.rows, kernels::rounding::kLaneMultiple), [&](std::int64_t task) {
+    const std::int64_t first = task * kernels::rounding::kLaneMultiple;
+    const RowTile tile = {first, std::min(kernels::rounding::kLaneMultiple, matrix_.rows - first),
+                          kernels::rounding::kLaneMultiple};
+    std::array<float, kernels::rounding::kLaneMultiple> target{};
+    std::array<float, kernels::rounding::kLaneMultiple> value{};
     for (std::int64_t column = 0; column < matrix_.cols; ++column) {
       for (std::int64_t i = 0; i < tile.count; ++i) target[static_cast<std::size_t>(i)] = weight(first + i, column);
       round_column(tile, column, target.data(), value.data());

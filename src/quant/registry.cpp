@@ -1,11 +1,9 @@
 // One row a method. The command line, the reports and the bindings read these rows; nothing else is edited for a new
 // one.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include <algorithm>
-#include <limits>
-#include <numeric>
-
+#include "base/nearest.h"
 #include "quant/methods.h"
 #include "quant/options.h"
 
@@ -42,22 +40,6 @@ std::vector<Method> make_methods() {
   return rows;
 }
 
-// Levenshtein distance.
-std::size_t distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0U : 1U)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
 }  // namespace
 
 std::span<const Method> methods() {
@@ -66,19 +48,15 @@ std::span<const Method> methods() {
 }
 
 Result<const Method*> find_method(const std::string& name) {
-  std::string known;
-  const Method* nearest = nullptr;
-  std::size_t least = std::numeric_limits<std::size_t>::max();
+  std::vector<std::string> known;
   for (const Method& method : methods()) {
     if (method.name == name) return &method;
-    known += (known.empty() ? "" : ", ") + method.name;
-    const std::size_t steps = distance(method.name, name);
-    if (steps >= least) continue;
-    least = steps;
-    nearest = &method;
+    known.push_back(method.name);
   }
-  Error error = Error(Fault::unsupported, "no such quantization method").expect(known, name);
-  if (least <= 2) return std::move(error).with_hint(fmt::format("did you mean {}?", nearest->name));
+  Error error =
+      Error(Fault::unsupported, "no such quantization method").expect(fmt::format("{}", fmt::join(known, ", ")), name);
+  const std::string nearest = nearest_word(known, name);
+  if (!nearest.empty()) return std::move(error).with_hint(fmt::format("did you mean {}?", nearest));
   return error;
 }
 

@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "base/check.h"
-#include "quant/vector_ops.h"
+#include "kernels/rounding/table.h"
 #include "tensor/half.h"
 
 namespace quernel::quant {
@@ -74,7 +74,8 @@ GridFinder::GridFinder(const GridSpec& spec) : spec_(spec), max_code_((1 << spec
     }
   }
   const auto count = static_cast<std::int64_t>(factors_.size());
-  lanes_ = (count + kLaneMultiple - 1) / kLaneMultiple * kLaneMultiple;
+  lanes_ = (count + kernels::rounding::kLaneMultiple - 1) / kernels::rounding::kLaneMultiple *
+           kernels::rounding::kLaneMultiple;
   scales_.assign(static_cast<std::size_t>(lanes_), 0.0F);
   inverse_.assign(static_cast<std::size_t>(lanes_), 0.0F);
   loss_factor_.assign(static_cast<std::size_t>(lanes_), kInfinity);
@@ -119,12 +120,13 @@ void GridFinder::fill_trial_scales(double whole_scale, float unit, std::int32_t 
 
 void GridFinder::try_zero_point(std::span<const float> weights, std::int32_t zero_point, GroupGrid& best,
                                 float& best_loss) {
-  const CandidateLanes trial = {.inverse_scale = inverse_.data(),
-                                .low = static_cast<float>(-zero_point),
-                                .high = static_cast<float>(max_code_ - zero_point),
-                                .loss = losses_.data(),
-                                .lanes = lanes_};
-  vector_ops().candidate_losses(normalized_.data(), weights.data(), static_cast<std::int64_t>(weights.size()), trial);
+  const kernels::rounding::CandidateLanes trial = {.inverse_scale = inverse_.data(),
+                                                   .low = static_cast<float>(-zero_point),
+                                                   .high = static_cast<float>(max_code_ - zero_point),
+                                                   .loss = losses_.data(),
+                                                   .lanes = lanes_};
+  kernels::rounding::functions().candidate_losses(normalized_.data(), weights.data(),
+                                                  static_cast<std::int64_t>(weights.size()), trial);
   for (std::size_t i = 0; i < factors_.size(); ++i) {
     if (scales_[i] == 0.0F) continue;
     const float loss = losses_[i] * loss_factor_[i];

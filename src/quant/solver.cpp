@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/checked.h"
-#include "quant/vector_ops.h"
+#include "kernels/rounding/table.h"
 #include "tensor/linalg.h"
 
 namespace quernel::quant {
@@ -129,7 +129,7 @@ class TileSolver {
   }
 
   void solve_block(Span block) {
-    const VectorOps& ops = vector_ops();
+    const kernels::rounding::Functions& ops = kernels::rounding::functions();
     load_block(block);
     const bool narrow_windows = job_.window > 0 && job_.window <= job_.block_size;
     for (std::int64_t k = 0; k < block.size(); ++k) {
@@ -171,7 +171,8 @@ bool solve(ConstMatrixView weight, const PreparedHessian& prepared, Grid& grid, 
     if (own == nullptr) own = std::make_unique<Scratch>(job);
     const std::int64_t first = task * kTileRows;
     const std::int64_t count = std::min(kTileRows, weight.rows - first);
-    const RowTile tile = {first, count, ceil_div(count, kLaneMultiple) * kLaneMultiple};
+    const RowTile tile = {first, count,
+                          ceil_div(count, kernels::rounding::kLaneMultiple) * kernels::rounding::kLaneMultiple};
     if (!TileSolver(job, *own, tile).run()) finite = false;
   });
   return finite;

@@ -41,17 +41,17 @@ TEST(WorkDir, ResumesItsOwnJobAndRefusesAnother) {
   const test::TempFolder folder;
   const std::string path = folder / "out.job";
   {
-    auto work = WorkDir::open(path, kJob, false);
+    auto work = WorkDir::open(path, kJob, Leftover::refuse);
     ASSERT_TRUE(work.ok()) << to_string(work.error());
     test::write_text(work->layers_folder() + "/finished", "x");
     test::write_text(work->layers_folder() + "/half.tmp.123", "x");
   }
-  const auto other = WorkDir::open(path, kOtherJob, true);
+  const auto other = WorkDir::open(path, kOtherJob, Leftover::resume);
   ASSERT_FALSE(other.ok());
   EXPECT_EQ(other.error().fault, Fault::incompatible_state);
   EXPECT_EQ(other.error().field, "options.bits");
-  EXPECT_EQ(WorkDir::open(path, kJob, false).error().fault, Fault::incompatible_state);
-  auto again = WorkDir::open(path, kJob, true);
+  EXPECT_EQ(WorkDir::open(path, kJob, Leftover::refuse).error().fault, Fault::incompatible_state);
+  auto again = WorkDir::open(path, kJob, Leftover::resume);
   ASSERT_TRUE(again.ok());
   EXPECT_TRUE(fs::exists(again->layers_folder() + "/finished"));
   EXPECT_FALSE(fs::exists(again->layers_folder() + "/half.tmp.123"));
@@ -64,11 +64,29 @@ TEST(WorkDir, ResumesItsOwnJobAndRefusesAnother) {
   EXPECT_FALSE(fs::exists(path + ".finished"));
 }
 
+TEST(WorkDir, DiscardsTheWorkOfAnotherJobWhereAsked) {
+  const test::TempFolder folder;
+  const std::string path = folder / "out.job";
+  {
+    const auto work = WorkDir::open(path, kJob, Leftover::refuse);
+    ASSERT_TRUE(work.ok());
+    test::write_text(work->layers_folder() + "/finished", "x");
+    test::write_text(work->hidden_path(3), "x");
+  }
+  {
+    const auto work = WorkDir::open(path, kOtherJob, Leftover::discard);
+    ASSERT_TRUE(work.ok()) << to_string(work.error());
+    EXPECT_FALSE(fs::exists(work->layers_folder() + "/finished"));
+    EXPECT_FALSE(work->newest_hidden().has_value());
+  }
+  EXPECT_TRUE(WorkDir::open(path, kOtherJob, Leftover::resume).ok());
+}
+
 TEST(WorkDir, OneProcessAtATime) {
   const test::TempFolder folder;
-  const auto first = WorkDir::open(folder / "job", kJob, false);
+  const auto first = WorkDir::open(folder / "job", kJob, Leftover::refuse);
   ASSERT_TRUE(first.ok());
-  const auto second = WorkDir::open(folder / "job", kJob, true);
+  const auto second = WorkDir::open(folder / "job", kJob, Leftover::resume);
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.error().fault, Fault::incompatible_state);
 }
@@ -76,14 +94,14 @@ TEST(WorkDir, OneProcessAtATime) {
 TEST(WorkDir, AForeignFolderIsLeftAlone) {
   const test::TempFolder folder;
   test::write_text(folder / "holiday.jpg", "x");
-  EXPECT_FALSE(WorkDir::open(folder.path(), kJob, true).ok());
+  EXPECT_FALSE(WorkDir::open(folder.path(), kJob, Leftover::resume).ok());
   EXPECT_TRUE(fs::exists(folder / "holiday.jpg"));
   EXPECT_FALSE(fs::exists(folder / "state.json"));
 }
 
 TEST(WorkDir, KnowsTheNewestBoundary) {
   const test::TempFolder folder;
-  const auto work = WorkDir::open(folder / "job", kJob, false);
+  const auto work = WorkDir::open(folder / "job", kJob, Leftover::refuse);
   ASSERT_TRUE(work.ok());
   EXPECT_FALSE(work->newest_hidden().has_value());
   test::write_text(work->hidden_path(2), "x");

@@ -1,7 +1,12 @@
-// The loops of vector_ops.h for a vector of kLanes floats. Included by each vector_ops_<isa>.cpp, which sets kLanes and
-// the name of the table and is compiled with its own flags; everything but the table has internal linkage.
+// The loops of rounding.h for a vector of kLanes floats. Included by each instruction-set file, which sets kLanes first.
+#pragma once
 
-namespace quernel::quant {
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/rounding/rounding.h"
+
+namespace quernel::kernels::rounding {
 namespace {
 
 using Floats = float __attribute__((vector_size(kLanes * sizeof(float))));
@@ -58,14 +63,15 @@ void losses_of(const float* values, const float* weights, std::int64_t count, co
   for (int v = 0; v < kVectors; ++v) store(trial.loss + first + v * kLanes, sum[v]);
 }
 
-void candidate_losses(const float* values, const float* weights, std::int64_t count, const CandidateLanes& trial) {
+void candidate_losses(const float* values, const float* weights, std::int64_t count,
+                      const CandidateLanes& trial) noexcept {
   std::int64_t first = 0;
   for (; first + 2 * kLanes <= trial.lanes; first += 2 * kLanes) losses_of<2>(values, weights, count, trial, first);
   for (; first < trial.lanes; first += kLanes) losses_of<1>(values, weights, count, trial, first);
 }
 
 void round_lanes(const float* target, const float* scale, const float* low, const float* high, std::int64_t lanes,
-                 float* value, std::int32_t* level) {
+                 float* value, std::int32_t* level) noexcept {
   for (std::int64_t i = 0; i < lanes; i += kLanes) {
     const Floats step = load(scale + i);
     const Floats rounded = round_to_integer(clamp(load(target + i) / step, load(low + i), load(high + i)));
@@ -75,11 +81,12 @@ void round_lanes(const float* target, const float* scale, const float* low, cons
   }
 }
 
-void scaled_errors(const float* target, const float* value, float divisor, std::int64_t lanes, float* error) {
+void scaled_errors(const float* target, const float* value, float divisor, std::int64_t lanes, float* error) noexcept {
   for (std::int64_t i = 0; i < lanes; i += kLanes) store(error + i, (load(target + i) - load(value + i)) / divisor);
 }
 
-void subtract_outer(const float* factor, const float* error, std::int64_t columns, std::int64_t lanes, float* block) {
+void subtract_outer(const float* factor, const float* error, std::int64_t columns, std::int64_t lanes,
+                    float* block) noexcept {
   for (std::int64_t k = 0; k < columns; ++k) {
     const Floats multiplier = splat(factor[k]);
     float* column = block + k * lanes;
@@ -87,10 +94,7 @@ void subtract_outer(const float* factor, const float* error, std::int64_t column
   }
 }
 
+constexpr Functions kFunctions = {candidate_losses, round_lanes, scaled_errors, subtract_outer};
+
 }  // namespace
-
-extern const VectorOps QUERNEL_VECTOR_OPS_TABLE;
-const VectorOps QUERNEL_VECTOR_OPS_TABLE = {QUERNEL_VECTOR_OPS_NAME, candidate_losses, round_lanes, scaled_errors,
-                                            subtract_outer};
-
-}  // namespace quernel::quant
+}  // namespace quernel::kernels::rounding

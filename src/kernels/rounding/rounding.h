@@ -1,4 +1,4 @@
-// The four inner loops of scale search and error feedback, once for every instruction set.
+// The four inner loops of scale search and error feedback.
 //
 // Each lane holds its own candidate or its own row and no lane ever meets another, so the results are the same to the
 // last bit for every vector width; a product and a sum are rounded separately everywhere.
@@ -9,9 +9,8 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 
-namespace quernel::quant {
+namespace quernel::kernels::rounding {
 
 constexpr std::int64_t kLaneMultiple = 16;  // the widest vector: 16 floats of AVX-512
 
@@ -24,25 +23,21 @@ struct CandidateLanes {
   std::int64_t lanes;
 };
 
-struct VectorOps {
-  const char* name;
-
-  void (*candidate_losses)(const float* values, const float* weights, std::int64_t count, const CandidateLanes& trial);
+struct Functions {
+  void (*candidate_losses)(const float* values, const float* weights, std::int64_t count,
+                           const CandidateLanes& trial) noexcept;
 
   // One column of `lanes` rows: value = scale * level with level = clamp(round(target / scale), low, high).
   void (*round_lanes)(const float* target, const float* scale, const float* low, const float* high, std::int64_t lanes,
-                      float* value, std::int32_t* level);
+                      float* value, std::int32_t* level) noexcept;
 
   // error = (target - value) / divisor.
-  void (*scaled_errors)(const float* target, const float* value, float divisor, std::int64_t lanes, float* error);
+  void (*scaled_errors)(const float* target, const float* value, float divisor, std::int64_t lanes,
+                        float* error) noexcept;
 
   // block [columns, lanes] -= factor [columns] x error [lanes].
   void (*subtract_outer)(const float* factor, const float* error, std::int64_t columns, std::int64_t lanes,
-                         float* block);
+                         float* block) noexcept;
 };
 
-// Every variant this process may run, best first; the portable one is always last.
-std::span<const VectorOps* const> usable_vector_ops();
-const VectorOps& vector_ops();  // the first of them
-
-}  // namespace quernel::quant
+}  // namespace quernel::kernels::rounding

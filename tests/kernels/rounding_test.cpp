@@ -1,5 +1,3 @@
-#include "quant/vector_ops.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -9,8 +7,9 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "kernels/rounding/table.h"
 
-namespace quernel::quant {
+namespace quernel::kernels::rounding {
 namespace {
 
 // Ordinary numbers, exact ties, both zeros, the ends of float and what is no number.
@@ -51,15 +50,11 @@ float nearest_level(float exact, float low, float high) {
   return std::nearbyint(above < high ? above : high);
 }
 
-TEST(VectorOps, TheLastOneIsPortable) {
-  ASSERT_FALSE(usable_vector_ops().empty());
-  EXPECT_STREQ(usable_vector_ops().back()->name, "portable");
-  EXPECT_EQ(&vector_ops(), usable_vector_ops().front());
-}
-
-TEST(VectorOps, CandidateLossesFollowTheFormula) {
-  for (const VectorOps* ops : usable_vector_ops()) {
-    SCOPED_TRACE(ops->name);
+TEST(Rounding, CandidateLossesFollowTheFormula) {
+  for (const Variant& variant : variants()) {
+    if (!sys::can_use(variant.isa)) continue;
+    SCOPED_TRACE(variant.name);
+    const Functions* ops = &variant.functions;
     for (const std::int64_t lanes : {16, 32, 48, 112}) {
       for (const std::size_t count : {std::size_t{1}, std::size_t{7}, std::size_t{64}}) {
         CounterRng rng(5, "losses");
@@ -84,7 +79,7 @@ TEST(VectorOps, CandidateLossesFollowTheFormula) {
   }
 }
 
-TEST(VectorOps, RoundsLanesToTheNearestLevelTiesToEven) {
+TEST(Rounding, RoundsLanesToTheNearestLevelTiesToEven) {
   const std::vector<float> target = awkward_values(4096, 1);
   const std::size_t count = target.size();
   std::vector<float> scale(count), low(count), high(count);
@@ -94,8 +89,10 @@ TEST(VectorOps, RoundsLanesToTheNearestLevelTiesToEven) {
     low[i] = -static_cast<float>(rng.below(16));
     high[i] = low[i] + 15.0F;
   }
-  for (const VectorOps* ops : usable_vector_ops()) {
-    SCOPED_TRACE(ops->name);
+  for (const Variant& variant : variants()) {
+    if (!sys::can_use(variant.isa)) continue;
+    SCOPED_TRACE(variant.name);
+    const Functions* ops = &variant.functions;
     std::vector<float> value(count);
     std::vector<std::int32_t> level(count);
     ops->round_lanes(target.data(), scale.data(), low.data(), high.data(), static_cast<std::int64_t>(count),
@@ -109,7 +106,7 @@ TEST(VectorOps, RoundsLanesToTheNearestLevelTiesToEven) {
   }
 }
 
-TEST(VectorOps, EveryVariantGivesTheSameBits) {
+TEST(Rounding, EveryVariantGivesTheSameBits) {
   const std::int64_t lanes = 48;
   const std::int64_t columns = 9;
   const std::vector<float> a = awkward_values(48, 3);
@@ -119,7 +116,7 @@ TEST(VectorOps, EveryVariantGivesTheSameBits) {
   struct Outcome {
     std::vector<float> error, block, losses;
   };
-  const auto run = [&](const VectorOps& ops) {
+  const auto run = [&](const Functions& ops) {
     Outcome out{std::vector<float>(48), start, std::vector<float>(48)};
     ops.scaled_errors(a.data(), b.data(), 0.37F, lanes, out.error.data());
     ops.subtract_outer(factor.data(), out.error.data(), columns, lanes, out.block.data());
@@ -130,9 +127,11 @@ TEST(VectorOps, EveryVariantGivesTheSameBits) {
     }
     return out;
   };
-  const Outcome expected = run(*usable_vector_ops().back());
-  for (const VectorOps* ops : usable_vector_ops()) {
-    SCOPED_TRACE(ops->name);
+  const Outcome expected = run(variants().back().functions);
+  for (const Variant& variant : variants()) {
+    if (!sys::can_use(variant.isa)) continue;
+    SCOPED_TRACE(variant.name);
+    const Functions* ops = &variant.functions;
     const Outcome out = run(*ops);
     EXPECT_TRUE(same_bits(out.error, expected.error));
     EXPECT_TRUE(same_bits(out.block, expected.block));
@@ -141,4 +140,4 @@ TEST(VectorOps, EveryVariantGivesTheSameBits) {
 }
 
 }  // namespace
-}  // namespace quernel::quant
+}  // namespace quernel::kernels::rounding
