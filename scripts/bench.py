@@ -152,6 +152,7 @@ def main():
         parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
     parser.add_argument("--quick", action="store_true", help="three accuracy rows, one pair of timings")
     parser.add_argument("--rows", default="", help="only accuracy rows whose name matches this expression")
+    parser.add_argument("--sections", default="", help="run, against_torch, against_llmcompressor, source, accuracy, whole_text; all")
     bench = Bench(parser.parse_args())
     version = json.loads(subprocess.run([bench.a.quernel, "version", "--json"], check=True, stdout=subprocess.PIPE).stdout)
     print(f"{version['cpu']}, {version['cores']} cores, {version['blas']}, commit {version['commit']}")
@@ -159,13 +160,17 @@ def main():
     if bench.a.quick:
         chosen = [row for row in chosen if row[0] in ("RTN W4 g64", "GPTQ plain W4 g64", "GPTQ default W4 g64")]
     figures = {"date": datetime.date.today().isoformat(), "machine": version, "python": platform.python_version(),
-               "command": "make bench", "environment": {key: os.environ[key] for key in ("QUERNEL_ISA",) if key in os.environ},
-               "run": bench.running(), "against_torch": bench.against_torch(), "against_llmcompressor": bench.against_llmcompressor(),
-               "whole_text": bench.whole_text(), "source": bench.source(), "accuracy": [bench.accuracy(*row) for row in chosen]}
+               "command": "make bench", "environment": {key: os.environ[key] for key in ("QUERNEL_ISA",) if key in os.environ}}
     cpu = re.sub(r"[^a-z0-9]+", "-", version["cpu"].lower()).strip("-")
     path = bench.a.results / f"{figures['date']}-{cpu}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(figures, indent=1) + "\n")
+    if path.exists():  # sections of an earlier run of this day stay
+        figures = {**json.loads(path.read_text()), **figures}
+    sections = {"run": bench.running, "against_torch": bench.against_torch, "against_llmcompressor": bench.against_llmcompressor,
+                "source": bench.source, "accuracy": lambda: [bench.accuracy(*row) for row in chosen], "whole_text": bench.whole_text}
+    for name in bench.a.sections.split(",") if bench.a.sections else sections:
+        figures[name] = sections[name]()
+        path.write_text(json.dumps(figures, indent=1) + "\n")
     print(f"written to {path}")
 
 

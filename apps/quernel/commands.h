@@ -17,6 +17,7 @@ struct Context {
 };
 
 void add_quantize(CLI::App& app, Context& context);
+void add_compare(CLI::App& app, Context& context);
 void add_eval(CLI::App& app, Context& context);
 void add_inspect(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);

@@ -68,6 +68,7 @@ int run(int argc, char** argv) {
   context.arguments = quernel::app::with_kebab_case({argv + 1, argv + argc});
   describe(app);
   quernel::app::add_quantize(app, context);
+  quernel::app::add_compare(app, context);
   quernel::app::add_eval(app, context);
   quernel::app::add_inspect(app, context);
   quernel::app::add_verify(app, context);

@@ -97,6 +97,15 @@ void add_running_options(CLI::App& command, Settings& settings) {
       ->group(group)
       ->capture_default_str();
   command
+      .add_flag("--require-sane", options.require_sane,
+                "Exit with 5 where the result's answers to prompts loop, end at once or break, unlike the source's")
+      ->group(group);
+  command
+      .add_option("--max-kld", options.max_kld,
+                  "Exit with 5 where the mean divergence on held-out calibration text is larger; 0: not measured")
+      ->group(group)
+      ->capture_default_str();
+  command
       .add_option("--max-memory", options.max_memory_bytes,
                   "Ceiling, as 16G; refused up front where the job needs more")
       ->transform(CLI::AsSizeValue(false))

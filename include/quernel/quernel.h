@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace quernel::api {
@@ -84,7 +85,9 @@ struct QuantizeOptions {
   bool overwrite = false;
   bool keep_work_dir = false;
   bool strict = false;
-  std::string command;  // as typed, for the report
+  bool require_sane = false;  // answers unlike the source's are a Failure of kind verification
+  double max_kld = 0.0;       // above 0: so is a larger mean divergence on held-out calibration text
+  std::string command;        // as typed, for the report
 };
 
 Report quantize(const QuantizeOptions& options, const Observer& observer = {});
@@ -118,6 +121,21 @@ struct KldOptions {
 };
 
 Report evaluate_kld(const KldOptions& options, const Observer& observer = {});
+
+struct CompareOptions {
+  QuantizeOptions base;  // output: the folder of the comparison
+  // What is crossed: "method", or an option of a method by name, with its values. The last axis varies fastest.
+  std::vector<std::pair<std::string, std::vector<std::string>>> axes;
+  std::string text_path;  // judged on: held out from calibration
+  std::int64_t first_byte = 0;
+  std::int64_t context = 1024;
+  std::int64_t windows = 12;
+  bool keep_checkpoints = false;
+};
+
+// Quantizes and judges every combination; writes compare.json, compare.md and compare.csv after each, and goes on where an
+// earlier run stopped. A combination that cannot be is a row that says why.
+Report compare(const CompareOptions& options, const Observer& observer = {});
 
 Report inspect(const std::string& path);
 // Is OUT what its job computed, and is it this source's? `against` may be empty: then only OUT's own hashes are checked.

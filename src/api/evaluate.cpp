@@ -9,7 +9,6 @@
 #include "eval/perplexity.h"
 #include "eval/report.h"
 #include "model/tokenizer_source.h"
-#include "pipeline/fingerprint.h"
 #include "quernel/quernel.h"
 #include "sys/atomic_file.h"
 #include "sys/mapped_file.h"
@@ -31,11 +30,7 @@ std::optional<std::int32_t> window_bos(const text::Tokenizer& tokenizer) {
 
 // What the reference's logits depend on: its files by content, and how it is computed.
 std::string reference_identity(const std::string& path, runtime::Precision precision) {
-  const model::Checkpoint checkpoint = take(model::Checkpoint::open(path));
-  std::string identity = runtime::to_string(runtime::effective(precision));
-  for (const pipeline::FileIdentity& file : take(pipeline::identify_files(checkpoint.files())))
-    identity += " " + file.name + ":" + file.sha256;
-  return identity;
+  return runtime::to_string(runtime::effective(precision)) + source_identity(path);
 }
 
 // The part of a text from a byte on; a sequence that is cut is skipped.

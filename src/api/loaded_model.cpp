@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "api/failure.h"
+#include "pipeline/fingerprint.h"
+
 namespace quernel::api {
 
 std::unique_ptr<sys::ThreadPool> make_pool(int threads) {
@@ -12,6 +15,14 @@ Result<runtime::Precision> parse_precision(const std::string& name) {
   for (const runtime::Precision precision : {runtime::Precision::f32, runtime::Precision::bf16})
     if (name == runtime::to_string(precision)) return precision;
   return Error(Fault::usage, "unknown precision").in_field("--precision").expect("f32, bf16", "'" + name + "'");
+}
+
+std::string source_identity(const std::string& path) {
+  const model::Checkpoint checkpoint = take(model::Checkpoint::open(path));
+  std::string identity;
+  for (const pipeline::FileIdentity& file : take(pipeline::identify_files(checkpoint.files())))
+    identity += " " + file.name + ":" + file.sha256;
+  return identity;
 }
 
 Result<LoadedModel> load_model(const std::string& path, sys::ThreadPool& pool, runtime::Precision precision) {

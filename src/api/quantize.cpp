@@ -47,6 +47,8 @@ pipeline::QuantizeJob to_job(const QuantizeOptions& options) {
   job.overwrite = options.overwrite;
   job.keep_work_dir = options.keep_work_dir;
   job.strict = options.strict;
+  job.require_sane = options.require_sane;
+  job.max_kld = options.max_kld;
   job.command = options.command;
   return job;
 }

@@ -40,6 +40,28 @@ std::vector<std::int64_t> window_starts(std::int64_t tokens, std::int64_t length
   return starts;
 }
 
+// Places for windows of `length` tokens in what the chosen ones leave, laid side by side from the start of each gap.
+std::vector<std::int64_t> held_out_starts(std::int64_t tokens, std::int64_t length,
+                                          const std::vector<std::int64_t>& taken, const SamplingOptions& options) {
+  std::vector<std::int64_t> places;
+  std::int64_t free_from = 0;
+  const auto add_gap = [&](std::int64_t end) {
+    for (; free_from + length <= end; free_from += length) places.push_back(free_from);
+  };
+  for (const std::int64_t start : taken) {
+    add_gap(start);
+    free_from = start + length;
+  }
+  add_gap(tokens);
+  const auto possible = static_cast<std::int64_t>(places.size());
+  CounterRng rng(options.seed, "held-out windows");
+  std::vector<std::int64_t> starts;
+  for (const std::int64_t place : distinct_below(rng, possible, std::min(options.held_out, possible))) {
+    starts.push_back(places[static_cast<std::size_t>(place)]);
+  }
+  return starts;
+}
+
 std::string hash_windows(const std::vector<std::vector<std::int32_t>>& windows) {
   Sha256 hash;
   std::vector<std::byte> bytes;
@@ -87,12 +109,19 @@ Result<CalibrationSamples> sample_windows(std::span<const std::int32_t> text_tok
   samples.length = options.length;
   samples.requested = options.count;
   samples.text_tokens = tokens;
-  for (const std::int64_t start : window_starts(tokens, text_length, std::min(options.count, possible), options)) {
-    std::vector<std::int32_t>& window = samples.windows.emplace_back();
+  const auto cut = [&](std::int64_t start) {
+    std::vector<std::int32_t> window;
     window.reserve(static_cast<std::size_t>(options.length));
     if (options.bos.has_value()) window.push_back(*options.bos);
     const auto piece = text_tokens.subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(text_length));
     window.insert(window.end(), piece.begin(), piece.end());
+    return window;
+  };
+  const std::vector<std::int64_t> starts =
+      window_starts(tokens, text_length, std::min(options.count, possible), options);
+  for (const std::int64_t start : starts) samples.windows.push_back(cut(start));
+  for (const std::int64_t start : held_out_starts(tokens, text_length, starts, options)) {
+    samples.held_out.push_back(cut(start));
   }
   samples.sha256 = hash_windows(samples.windows);
   return samples;

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "calib/corpus.h"
 #include "calib/sampling.h"
+#include "eval/sanity.h"
 #include "quant/spec.h"
 #include "runtime/precision.h"
 
@@ -42,8 +43,10 @@ struct QuantizeJob {
   bool resume = false;        // go on where an earlier run of the same job stopped
   bool overwrite = false;     // replace an output folder that is ours
   bool keep_work_dir = false;
-  bool strict = false;  // a fall-back of the solver is an error
-  std::string command;  // as typed, for the report
+  bool require_sane = false;  // answers unlike the source's are an error (eval/sanity.h)
+  double max_kld = 0.0;       // above 0: a larger mean divergence on held-out calibration text is an error
+  bool strict = false;        // a fall-back of the solver is an error
+  std::string command;        // as typed, for the report
 };
 
 // One module, finished.
@@ -71,6 +74,11 @@ struct VerifyReport {
   double logits_tolerance = 0.0;
 };
 
+struct JudgeReport {
+  std::optional<eval::SanityVerdict> sanity;  // none where the prompts were not tried
+  std::optional<double> kld;                  // mean, on held-out calibration text, where a limit was given
+};
+
 struct JobReport {
   std::string output;
   std::vector<std::string> formats;
@@ -86,6 +94,7 @@ struct JobReport {
   double seconds = 0.0;
   std::uint64_t peak_resident_bytes = 0;
   VerifyReport verify;
+  JudgeReport judge;
   bool already_done = false;  // --resume met a finished output of the same job
 };
 

@@ -67,6 +67,25 @@ LossSummary summarize(const std::vector<ModuleReport>& modules) {
   return summary;
 }
 
+Json faults_json(const eval::Faults& faults) {
+  return {{"loop_share", faults.loop_share},
+          {"early_end_share", faults.early_end_share},
+          {"broken_utf8_share", faults.broken_share}};
+}
+
+Json judge_json(const JudgeReport& judge) {
+  Json json = Json::object();
+  if (judge.sanity.has_value()) {
+    json["sane"] = judge.sanity->sane;
+    if (!judge.sanity->sane) json["reason"] = judge.sanity->reason;
+    json["source"] = faults_json(judge.sanity->source);
+    json["result"] = faults_json(judge.sanity->result);
+    json["same_first_tokens"] = judge.sanity->same_first_tokens;
+  }
+  if (judge.kld.has_value()) json["kld"] = *judge.kld;
+  return json;
+}
+
 }  // namespace
 
 Json report_json(const QuantizeJob& job, const LoadedSource& source, const JobPlan& plan, const JobReport& report) {
@@ -105,6 +124,7 @@ Json report_json(const QuantizeJob& job, const LoadedSource& source, const JobPl
                     {"tensors_equal", report.verify.tensors_equal},
                     {"logits_max_abs", report.verify.logits_max_abs},
                     {"logits_tolerance", report.verify.logits_tolerance}};
+  json["sanity"] = judge_json(report.judge);
   return json;
 }
 
@@ -136,6 +156,14 @@ std::string report_text(const JobReport& report) {
   if (losses.fallbacks > 0) line("fall-backs", fmt::format("{} modules were rounded to nearest", losses.fallbacks));
   line("verified", fmt::format("{} modules bit for bit, {} other tensors, logits within {:.1e}",
                                report.verify.modules_equal, report.verify.tensors_equal, report.verify.logits_max_abs));
+  if (report.judge.sanity.has_value()) {
+    const eval::SanityVerdict& sanity = *report.judge.sanity;
+    line("answers", sanity.sane ? fmt::format("sane ({:.0f} % end in a loop, the source's {:.0f} %)",
+                                              100 * sanity.result.loop_share, 100 * sanity.source.loop_share)
+                                : "NOT SANE: " + sanity.reason);
+  }
+  if (report.judge.kld.has_value())
+    line("divergence", fmt::format("{:.4f} on held-out calibration text", *report.judge.kld));
   line("took", fmt::format("{}, peak memory {}", sys::format_duration(report.seconds),
                            sys::format_bytes(report.peak_resident_bytes)));
   return text;

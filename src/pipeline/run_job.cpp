@@ -15,6 +15,7 @@
 #include "pipeline/step4_quantize.h"
 #include "pipeline/step5_write.h"
 #include "pipeline/step6_verify.h"
+#include "pipeline/step7_judge.h"
 #include "pipeline/work_dir.h"
 #include "sys/atomic_file.h"
 #include "sys/clock.h"
@@ -142,6 +143,12 @@ Result<JobOutcome> run_job(const QuantizeJob& job, sys::ProgressSink& progress) 
                                               .progress = sink}));
   QUERNEL_TRY(const auto written, step5_write(job, source, plan, store, sink));
   QUERNEL_TRY(report.verify, step6_verify(source, plan, store, written, pool, sink));
+  std::optional<CalibrationSet> text;  // to judge on, for a method that needs none
+  if (job.max_kld > 0 && !calibration.has_value()) {
+    QUERNEL_TRY(text, step2_sample(job, source, sink));
+  }
+  QUERNEL_TRY(report.judge, step7_judge(job, source, written.front().folder,
+                                        calibration.has_value() ? calibration : text, pool, sink));
 
   fill_totals(source, written, report);
   if (calibration.has_value()) report.calibration = calibration->description;
@@ -152,6 +159,7 @@ Result<JobOutcome> run_job(const QuantizeJob& job, sys::ProgressSink& progress) 
   outcome.text = report_text(report);
   QUERNEL_TRY_STATUS(write_reports(job.output, written, outcome.json, report, identity));
   if (!job.keep_work_dir) QUERNEL_TRY_STATUS(work.remove());
+  QUERNEL_TRY_STATUS(check_judgement(job, report.judge));
   return outcome;
 }
 

@@ -31,13 +31,9 @@ Result<MethodOutcome> solve_prepared(const MethodInput& input, const PreparedHes
   if (!grid.windows_representable()) {
     return fall_back(input, prepared, "the scale of a compensated group does not fit its type");
   }
-  MethodOutcome outcome;
-  outcome.matrix = std::move(grid).finish();
+  MethodOutcome outcome = finished(input, std::move(grid), *pool);
   outcome.damp = prepared.damp;
   outcome.dead_columns = prepared.dead_columns;
-  const Loss loss = measure_loss(input.weight, outcome.matrix, input.stats, *pool);
-  outcome.relative_loss = loss.relative_loss;
-  outcome.relative_error = loss.relative_error;
   return outcome;
 }
 

@@ -27,6 +27,12 @@ Error unrepresentable(const GridSpec& spec, std::int64_t row, std::int64_t group
       .with_hint("--scale-dtype bf16 or f32 holds it");
 }
 
+GroupFinder grid_finder(const GridSpec& spec) {
+  return [finder = GridFinder(spec)](std::span<const float> values, std::span<const float> importance) mutable {
+    return finder.find(values, importance);
+  };
+}
+
 }  // namespace
 
 std::vector<float> search_weights(const LayerStats* stats, const GridSpec& spec, std::int64_t cols) {
@@ -73,18 +79,18 @@ void IntegerGrid::set_group(std::int64_t row, std::int64_t group, float scale, s
   high_[place] = static_cast<float>((1 << spec_.bits) - 1 - zero_point);
 }
 
-Status IntegerGrid::find_groups(ConstMatrixView weight, sys::ThreadPool& pool) {
+Status IntegerGrid::find_groups(ConstMatrixView weight, sys::ThreadPool& pool, const MakeGroupFinder& make_finder) {
   const std::int64_t group_size = matrix_.group_size;
   std::vector<std::int64_t> failed_group(static_cast<std::size_t>(matrix_.rows), -1);
   pool.parallel_for(ceil_div(matrix_.rows, kRowsPerTask), [&](std::int64_t task) {
-    GridFinder finder(spec_);
+    const GroupFinder find = make_finder ? make_finder() : grid_finder(spec_);
     const std::int64_t end = std::min((task + 1) * kRowsPerTask, matrix_.rows);
     for (std::int64_t row = task * kRowsPerTask; row < end; ++row) {
       for (std::int64_t group = 0; group < num_groups_; ++group) {
         const auto first = static_cast<std::size_t>(group * group_size);
         const auto count = static_cast<std::size_t>(std::min(group_size, matrix_.cols - group * group_size));
-        const GroupGrid found = finder.find(weight.row(row).subspan(first, count),
-                                            std::span<const float>(column_weights_).subspan(first, count));
+        const GroupGrid found =
+            find(weight.row(row).subspan(first, count), std::span<const float>(column_weights_).subspan(first, count));
         set_group(row, group, found.scale, found.zero_point);
         if (!found.representable) failed_group[static_cast<std::size_t>(row)] = group;
       }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -15,18 +16,24 @@
 #include "codec/integer_matrix.h"
 #include "quant/grid.h"
 #include "quant/layer_stats.h"
+#include "quant/scale_search.h"
 #include "quant/spec.h"
 #include "sys/thread_pool.h"
 
 namespace quernel::quant {
+
+// The grid of one group: its weights, and their importance. A finder serves one thread; each thread makes its own.
+using GroupFinder = std::function<GroupGrid(std::span<const float> values, std::span<const float> importance)>;
+using MakeGroupFinder = std::function<GroupFinder()>;
 
 class IntegerGrid final : public Grid {
  public:
   // column_weights [cols]: importance of each column in the scale search, finite, above 0.
   IntegerGrid(std::int64_t rows, std::int64_t cols, const GridSpec& spec, std::vector<float> column_weights);
 
-  // Finds every group's grid on these weights [rows, cols], groups of neighbouring columns.
-  Status find_groups(ConstMatrixView weight, sys::ThreadPool& pool);
+  // Finds every group's grid on these weights [rows, cols], groups of neighbouring columns. Without `make_finder` it is
+  // GridFinder's.
+  Status find_groups(ConstMatrixView weight, sys::ThreadPool& pool, const MakeGroupFinder& make_finder = {});
   // Instead: a group's grid is found when the solver reaches it. `order` [cols] is the solver's; where it keeps groups
   // together (natural, group-aware) they stay the neighbouring columns, else group i is the i-th window of the order.
   void find_groups_in_windows(std::span<const std::int32_t> order);

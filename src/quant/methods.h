@@ -3,11 +3,13 @@
 
 #include <string>
 
+#include "quant/integer_grid.h"
 #include "quant/method.h"
 
 namespace quernel::quant {
 
 Result<MethodOutcome> run_rtn(const MethodInput& input);
+Result<MethodOutcome> run_hqq(const MethodInput& input);
 Result<MethodOutcome> run_gptq(const MethodInput& input);
 
 // Specification sound, weight finite, statistics of the weight's width. Errors: invalid_argument, naming the entry.
@@ -15,6 +17,9 @@ Status check_input(const MethodInput& input);
 
 // Rounding without error feedback. fallback: reason, where another method asks for it.
 Result<MethodOutcome> round_to_nearest(const MethodInput& input, std::optional<std::string> fallback);
+
+// The matrix of a grid whose codes are chosen, with its losses.
+MethodOutcome finished(const MethodInput& input, IntegerGrid grid, sys::ThreadPool& pool);
 
 // The caller's pool, or one of a single thread where there is none.
 class PoolOf {

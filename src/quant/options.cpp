@@ -125,6 +125,17 @@ constexpr std::array kSolverRows = {
               }},
 };
 
+constexpr std::array kHqqRows = {
+    OptionRow{"lp-norm", "above 0, at most 1", "exponent of the error that is minimised",
+              [](const GridSpec& g, const SolverSpec&) { return fmt::format("{}", g.lp_norm); },
+              [](const std::string& v, GridSpec& g, SolverSpec&) { return parse_number(v, "a number", g.lp_norm); }},
+    OptionRow{"lp-rounds", "0 .. 1000", "rounds of shrinking and refitting at most",
+              [](const GridSpec& g, const SolverSpec&) { return fmt::format("{}", g.lp_rounds); },
+              [](const std::string& v, GridSpec& g, SolverSpec&) {
+                return parse_number(v, "a number of rounds", g.lp_rounds);
+              }},
+};
+
 std::vector<MethodOption> describe(std::span<const OptionRow> rows) {
   std::vector<MethodOption> options;
   for (const OptionRow& row : rows) {
@@ -135,7 +146,8 @@ std::vector<MethodOption> describe(std::span<const OptionRow> rows) {
 
 const OptionRow* find_row(const std::string& name) {
   for (const std::span<const OptionRow> rows :
-       {std::span<const OptionRow>(kGridRows), std::span<const OptionRow>(kSolverRows)}) {
+       {std::span<const OptionRow>(kGridRows), std::span<const OptionRow>(kSolverRows),
+        std::span<const OptionRow>(kHqqRows)}) {
     const auto row = std::find_if(rows.begin(), rows.end(), [&](const OptionRow& r) { return name == r.name; });
     if (row != rows.end()) return &*row;
   }
@@ -145,6 +157,7 @@ const OptionRow* find_row(const std::string& name) {
 }  // namespace
 
 std::vector<MethodOption> grid_options() { return describe(kGridRows); }
+std::vector<MethodOption> hqq_options() { return describe(kHqqRows); }
 std::vector<MethodOption> solver_options() { return describe(kSolverRows); }
 
 std::string get_option(const std::string& name, const GridSpec& grid, const SolverSpec& solver) {

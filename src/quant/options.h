@@ -9,6 +9,7 @@
 namespace quernel::quant {
 
 std::vector<MethodOption> grid_options();    // of every method
+std::vector<MethodOption> hqq_options();     // of half-quadratic quantization
 std::vector<MethodOption> solver_options();  // of methods with error feedback
 
 // The value an option has in a specification, as set_option() reads it. The name is one of the rows above.

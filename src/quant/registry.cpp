@@ -15,6 +15,12 @@ std::vector<MethodOption> joined(std::vector<MethodOption> first, const std::vec
   return first;
 }
 
+// For methods that find scales in their own way.
+std::vector<MethodOption> without_search(std::vector<MethodOption> options) {
+  std::erase_if(options, [](const MethodOption& option) { return option.name.starts_with("search"); });
+  return options;
+}
+
 std::vector<Method> make_methods() {
   const std::vector<std::string> integer_formats = {"gptq", "compressed-tensors"};
   std::vector<Method> rows;
@@ -37,6 +43,15 @@ std::vector<Method> make_methods() {
        .combines_with = {},
        .options = grid_options(),
        .run = run_rtn});
+  rows.push_back({.name = "hqq",
+                  .summary = "Fits each group's scale and zero point to the bulk of its weights, without any data",
+                  .source = "Badri, Shaji, Half-Quadratic Quantization, 2023",
+                  .needs_statistics = false,
+                  .bits = {2, 3, 4, 8},
+                  .formats = integer_formats,
+                  .combines_with = {},
+                  .options = joined(without_search(grid_options()), hqq_options()),
+                  .run = run_hqq});
   return rows;
 }
 

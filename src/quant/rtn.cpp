@@ -42,18 +42,23 @@ Status check_input(const MethodInput& input) {
   return check_finite(input.weight);
 }
 
+MethodOutcome finished(const MethodInput& input, IntegerGrid grid, sys::ThreadPool& pool) {
+  MethodOutcome outcome;
+  outcome.matrix = std::move(grid).finish();
+  const Loss loss = measure_loss(input.weight, outcome.matrix, input.stats, pool);
+  outcome.relative_loss = loss.relative_loss;
+  outcome.relative_error = loss.relative_error;
+  return outcome;
+}
+
 Result<MethodOutcome> round_to_nearest(const MethodInput& input, std::optional<std::string> fallback) {
   PoolOf pool(input);
   const std::int64_t cols = input.weight.cols;
   IntegerGrid grid(input.weight.rows, cols, input.grid, search_weights(input.stats, input.grid, cols));
   QUERNEL_TRY_STATUS(grid.find_groups(input.weight, *pool));
   grid.round_all(input.weight, *pool);
-  MethodOutcome outcome;
-  outcome.matrix = std::move(grid).finish();
+  MethodOutcome outcome = finished(input, std::move(grid), *pool);
   outcome.fallback = std::move(fallback);
-  const Loss loss = measure_loss(input.weight, outcome.matrix, input.stats, *pool);
-  outcome.relative_loss = loss.relative_loss;
-  outcome.relative_error = loss.relative_error;
   return outcome;
 }
 

@@ -83,6 +83,12 @@ Status validate(const GridSpec& grid) {
   if (!(grid.search_min_factor > 0.0 && grid.search_min_factor <= 1.0)) {
     return out_of_range("search-min-factor", "above 0, at most 1", fmt::format("{}", grid.search_min_factor));
   }
+  if (!(grid.lp_norm > 0.0 && grid.lp_norm <= 1.0)) {
+    return out_of_range("lp-norm", "above 0, at most 1", fmt::format("{}", grid.lp_norm));
+  }
+  if (grid.lp_rounds < 0 || grid.lp_rounds > 1000) {
+    return out_of_range("lp-rounds", "0 .. 1000", fmt::format("{}", grid.lp_rounds));
+  }
   return {};
 }
 

@@ -32,6 +32,8 @@ struct GridSpec {
   ScaleSearch search = ScaleSearch::weighted_mse;
   int search_steps = 40;  // shrink factors 1 ... search_min_factor, equally spaced
   double search_min_factor = 0.5;
+  double lp_norm = 0.7;  // hqq: exponent of the error
+  int lp_rounds = 20;    // hqq: rounds at most
 };
 
 enum class ColumnOrder {

@@ -51,6 +51,38 @@ TEST(Sampling, WindowsLieInOrderWithoutOverlap) {
   }
 }
 
+TEST(Sampling, HeldOutWindowsShareNoToken) {
+  for (const SampleMode mode : {SampleMode::random, SampleMode::first}) {
+    SamplingOptions options;
+    options.count = 20;
+    options.length = 16;
+    options.held_out = 6;
+    options.mode = mode;
+    const CalibrationSamples samples = sample(1000, options);
+    options.held_out = 0;
+    EXPECT_EQ(sample(1000, options).sha256, samples.sha256);  // calibration does not know of them
+    ASSERT_EQ(samples.held_out.size(), 6U);
+    std::vector<int> uses(1000);
+    for (const auto& window : samples.windows)
+      for (const std::int32_t token : window) ++uses[static_cast<std::size_t>(token)];
+    for (const auto& window : samples.held_out) {
+      ASSERT_EQ(window.size(), 16U);
+      for (const std::int32_t token : window) ++uses[static_cast<std::size_t>(token)];
+    }
+    EXPECT_EQ(*std::max_element(uses.begin(), uses.end()), 1);
+  }
+}
+
+TEST(Sampling, FewerHeldOutWindowsWhereThereIsNoRoom) {
+  SamplingOptions options;
+  options.count = 5;
+  options.length = 8;
+  options.held_out = 4;
+  EXPECT_TRUE(sample(40, options).held_out.empty());
+  options.mode = SampleMode::first;
+  EXPECT_EQ(sample(57, options).held_out.size(), 2U);
+}
+
 // A result of a seed is part of every report and of resumed jobs.
 TEST(Sampling, GoldenWindows) {
   SamplingOptions options;

@@ -7,10 +7,10 @@ namespace quernel::model {
 namespace {
 
 TEST(Limits, CodeAndDocumentAgree) {
-  const test::Limits code = {{"kMaxVocabSize", kMaxVocabSize}, {"kMaxWidth", kMaxWidth},
-                             {"kMaxIntermediateSize", kMaxIntermediateSize},
-                             {"kMaxLayers", kMaxLayers},       {"kMaxHeads", kMaxHeads},
-                             {"kMaxHeadDim", kMaxHeadDim},     {"kMaxPositions", kMaxPositions}};
+  const test::Limits code = {
+      {"kMaxVocabSize", kMaxVocabSize}, {"kMaxWidth", kMaxWidth}, {"kMaxIntermediateSize", kMaxIntermediateSize},
+      {"kMaxLayers", kMaxLayers},       {"kMaxHeads", kMaxHeads}, {"kMaxHeadDim", kMaxHeadDim},
+      {"kMaxPositions", kMaxPositions}};
   EXPECT_EQ(test::documented_limits("Models"), code);
 }
 
