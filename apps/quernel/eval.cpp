@@ -16,6 +16,7 @@ void add_model(CLI::App& command, api::ModelOptions& model) {
       .add_option("--precision", model.precision,
                   "f32, or bf16: faster where the CPU has it, perplexity moves by about 0.1 %")
       ->capture_default_str();
+  add_simulated(command, model.simulated, "Simulated low bits");
   add_threads(command, model.threads);
 }
 

@@ -52,6 +52,22 @@ void add_threads(CLI::App& command, int& threads) {
       ->capture_default_str();
 }
 
+void add_simulated(CLI::App& command, api::SimulatedBits& bits, const std::string& group) {
+  command
+      .add_option("--act-bits", bits.activation_bits, "Inputs of the blocks' linears rounded to 8 or 4 bits; 16: not")
+      ->check(CLI::IsMember({16, 8, 4}))
+      ->group(group)
+      ->capture_default_str();
+  command.add_option("--act-group", bits.activation_group, "Entries of a token that share a scale; -1: all of them")
+      ->group(group)
+      ->capture_default_str();
+  command.add_flag("--act-asym", bits.activation_asymmetric, "Rounded inputs with a zero point")->group(group);
+  command.add_option("--kv-bits", bits.kv_bits, "Keys and values rounded to 8 or 4 bits, per head and token; 16: not")
+      ->check(CLI::IsMember({16, 8, 4}))
+      ->group(group)
+      ->capture_default_str();
+}
+
 const CLI::App* find_subcommand(const CLI::App& app, const std::string& name) {
   for (const CLI::App* command : app.get_subcommands({}))
     if (command->get_name() == name) return command;

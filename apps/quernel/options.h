@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "quernel/commands.h"
+#include "quernel/quernel.h"
 
 namespace quernel::app {
 
@@ -19,6 +20,8 @@ void name_variables(CLI::App& command);
 // --threads, --progress, --json, -v: what long commands share.
 void add_common(CLI::App& command, Context& context);
 void add_threads(CLI::App& command, int& threads);
+// --act-bits, --act-group, --act-asym, --kv-bits.
+void add_simulated(CLI::App& command, api::SimulatedBits& bits, const std::string& group);
 
 // The sub-command of that name, or null.
 const CLI::App* find_subcommand(const CLI::App& app, const std::string& name);

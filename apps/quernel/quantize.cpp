@@ -82,10 +82,12 @@ void add_calibration_options(CLI::App& command, Settings& settings) {
 void add_running_options(CLI::App& command, Settings& settings) {
   api::QuantizeOptions& options = settings.options;
   const char* group = "Running";
-  command.add_option("--format,-f", options.formats, "Checkpoint formats, comma separated: compressed-tensors, gptq")
+  command
+      .add_option("--format,-f", options.formats,
+                  "Checkpoint formats, comma separated: compressed-tensors, gptq, quernel")
       ->delimiter(',')
       ->group(group)
-      ->capture_default_str();
+      ->default_str("compressed-tensors, or what the method is written in");
   command.add_flag("--resume", options.resume, "Go on where an earlier run of this job stopped")->group(group);
   command
       .add_flag("--overwrite", options.overwrite,
@@ -135,6 +137,7 @@ void add_quantize(CLI::App& app, Context& context) {
   command->add_option("--output,-o", settings->options.output, "Folder to write")->required();
   add_method_options(*command, *settings);
   add_calibration_options(*command, *settings);
+  add_simulated(*command, settings->options.simulated, "Simulated while calibrating");
   add_running_options(*command, *settings);
   add_threads(*command, settings->options.threads);
   add_common(*command, context);

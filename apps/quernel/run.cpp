@@ -67,6 +67,7 @@ void add_run(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->add_flag("--stats", settings->stats, "Speed and memory on standard error");
   command->add_flag("--json", context.json, "Print one JSON object at the end instead of streaming");
+  add_simulated(*command, settings->model.simulated, "Simulated low bits");
   add_threads(*command, settings->model.threads);
   name_variables(*command);
   command->callback(

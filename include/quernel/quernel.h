@@ -61,6 +61,14 @@ struct Report {
   std::string text;  // a table for terminals
 };
 
+// Low bits simulated in floating point: what the inputs of the blocks' linears and the key/value cache are rounded to.
+struct SimulatedBits {
+  int activation_bits = 16;            // 16 (not simulated), 8, 4
+  std::int64_t activation_group = -1;  // entries of a token that share a scale; -1: all
+  bool activation_asymmetric = false;
+  int kv_bits = 16;  // 16 (not simulated), 8, 4
+};
+
 struct QuantizeOptions {
   std::string source;  // Hugging Face folder or GGUF file
   std::string output;  // folder to write
@@ -68,7 +76,7 @@ struct QuantizeOptions {
   // Options of the method by name, as method_options() lists them: {"bits", "4"}, {"group-size", "64"}. Those not named keep
   // their defaults; without "group-size" it is the largest of 128, 64, 32 that divides every input width.
   std::map<std::string, std::string> method_options;
-  std::vector<std::string> formats{"compressed-tensors"};
+  std::vector<std::string> formats;         // empty: compressed-tensors, or what the method is written in
   std::vector<std::string> ignore;          // regular expressions on module names that stay dense
   std::vector<std::string> calibration;     // files; empty: the built-in corpus
   std::string calibration_field = "text";   // of JSONL records
@@ -77,6 +85,7 @@ struct QuantizeOptions {
   std::int64_t calibration_length = 512;
   std::uint64_t seed = 42;
   std::string precision = "bf16";  // of calibration's products: bf16 where the CPU is faster with it, else f32
+  SimulatedBits simulated;         // while calibrating: the solver sees the inputs which the runtime will feed
   int threads = 0;                 // 0: all cores of this process
   std::uint64_t max_memory_bytes = 0;
   std::string work_dir;
@@ -96,6 +105,7 @@ struct ModelOptions {
   std::string path;
   int threads = 0;
   std::string precision = "f32";  // f32, bf16
+  SimulatedBits simulated;        // of the model itself; a reference beside it is never rounded
 };
 
 struct PerplexityOptions {

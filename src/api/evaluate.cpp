@@ -47,6 +47,16 @@ std::string tail_of(std::string text, std::int64_t first_byte) {
   return text.substr(begin);
 }
 
+// What was simulated, in both forms of a report.
+Report finish(Json json, std::string text, const runtime::SimulatedBits& simulated) {
+  json["simulated"] = {{"activation_bits", simulated.activation_bits},
+                       {"activation_group", simulated.activation_group},
+                       {"activation_asymmetric", simulated.activation_asymmetric},
+                       {"kv_bits", simulated.kv_bits}};
+  if (simulated.any()) text += fmt::format("{:<22} {}\n", "simulated", runtime::to_string(simulated));
+  return {dump_json(json), text};
+}
+
 }  // namespace
 
 Report evaluate_perplexity(const PerplexityOptions& options, const Observer& observer) {
@@ -57,13 +67,14 @@ Report evaluate_perplexity(const PerplexityOptions& options, const Observer& obs
   how.max_windows = options.windows;
   const std::string text = read_text(options.text_path);
   const auto pool = make_pool(options.model.threads);
+  const runtime::SimulatedBits simulated = to_runtime(options.model.simulated);
   const LoadedModel loaded =
-      take(load_model(options.model.path, *pool, take(parse_precision(options.model.precision))));
+      take(load_model(options.model.path, *pool, take(parse_precision(options.model.precision)), simulated));
   const text::Tokenizer tokenizer = take(model::load_tokenizer(*loaded.checkpoint));
   if (how.convention == eval::Convention::llama_cpp) how.bos = window_bos(tokenizer);
   const std::vector<std::int32_t> tokens = eval::tokenize(how.convention, tokenizer, text);
   const eval::PerplexityResult result = take(eval::measure_perplexity(*loaded.model, tokens, how, *pool, sink));
-  return {dump_json(eval::to_json(result)), eval::to_table(result)};
+  return finish(eval::to_json(result), eval::to_table(result), simulated);
 }
 
 Report evaluate_kld(const KldOptions& options, const Observer& observer) {
@@ -71,7 +82,8 @@ Report evaluate_kld(const KldOptions& options, const Observer& observer) {
   const runtime::Precision precision = take(parse_precision(options.model.precision));
   const std::string text = tail_of(read_text(options.text_path), options.first_byte);
   const auto pool = make_pool(options.model.threads);
-  const LoadedModel loaded = take(load_model(options.model.path, *pool, precision));
+  const runtime::SimulatedBits simulated = to_runtime(options.model.simulated);
+  const LoadedModel loaded = take(load_model(options.model.path, *pool, precision, simulated));
   const text::Tokenizer tokenizer = take(model::load_tokenizer(*loaded.checkpoint));
   eval::KldOptions how;
   how.context = options.context;
@@ -93,7 +105,7 @@ Report evaluate_kld(const KldOptions& options, const Observer& observer) {
     raise(Error(Fault::verification_failed, "the mean divergence is above the gate")
               .in_field("--max-kld")
               .expect(fmt::format("at most {}", options.max_kld), fmt::format("{:.6f}", result.mean)));
-  return {dump_json(eval::to_json(result)), eval::to_table(result)};
+  return finish(eval::to_json(result), eval::to_table(result), simulated);
 }
 
 }  // namespace quernel::api

@@ -27,7 +27,8 @@ Generator Generator::open(const ModelOptions& options) {
   const sys::Stopwatch watch;
   auto state = std::make_unique<State>();
   state->pool = make_pool(options.threads);
-  state->loaded = take(load_model(options.path, *state->pool, take(parse_precision(options.precision))));
+  state->loaded = take(
+      load_model(options.path, *state->pool, take(parse_precision(options.precision)), to_runtime(options.simulated)));
   state->tokenizer = std::make_unique<text::Tokenizer>(take(model::load_tokenizer(*state->loaded.checkpoint)));
   state->load_seconds = watch.seconds();
   return Generator(std::move(state));

@@ -22,6 +22,16 @@ DType automatic_scale_dtype(const QuantizeOptions& options) {
   return is_bf16 && !has_gptq ? DType::bf16 : DType::f16;
 }
 
+// compressed-tensors where the method's result fits it, else the method's first; an unknown method is refused later.
+std::vector<std::string> formats_of(const QuantizeOptions& options) {
+  if (!options.formats.empty()) return options.formats;
+  const std::string usual = "compressed-tensors";
+  const auto method = quant::find_method(options.method);
+  if (!method.ok()) return {usual};
+  const std::vector<std::string>& possible = (*method)->formats;
+  return {std::find(possible.begin(), possible.end(), usual) != possible.end() ? usual : possible.front()};
+}
+
 pipeline::QuantizeJob to_job(const QuantizeOptions& options) {
   pipeline::QuantizeJob job;
   job.source = options.source;
@@ -29,7 +39,7 @@ pipeline::QuantizeJob to_job(const QuantizeOptions& options) {
   job.method = options.method;
   for (const auto& [name, value] : options.method_options) take(quant::set_option(name, value, job.grid, job.solver));
   job.auto_group_size = !options.method_options.contains("group-size");
-  job.formats = options.formats;
+  job.formats = formats_of(options);
   if (!options.method_options.contains("scale-dtype")) job.grid.scale_dtype = automatic_scale_dtype(options);
   job.ignore = options.ignore;
   if (!options.calibration.empty()) job.calibration.sources = options.calibration;
@@ -39,6 +49,7 @@ pipeline::QuantizeJob to_job(const QuantizeOptions& options) {
   job.calibration.seed = options.seed;
   job.calibration.mode = take(calib::parse_sample_mode(options.calibration_mode));
   job.precision = take(parse_precision(options.precision));
+  job.simulated = to_runtime(options.simulated);
   job.threads = options.threads;
   job.max_memory_bytes = options.max_memory_bytes;
   job.work_dir = options.work_dir;

@@ -129,6 +129,7 @@ runtime::BlockContext BlockCalibrator::State::context() {
   context.precision = options.precision;
   context.pool = options.pool;
   context.workspace = &workspace;
+  context.simulated = options.simulated;
   return context;
 }
 
@@ -197,12 +198,14 @@ StateHeader BlockCalibrator::State::header() const {
   header.length = samples->length;
   header.samples_sha256 = samples->sha256;
   header.precision = runtime::to_string(runtime::effective(options.precision));
+  if (options.simulated.any()) header.precision += " " + runtime::to_string(options.simulated);
   return header;
 }
 
 Result<BlockCalibrator> BlockCalibrator::create(const model::ModelConfig& config, const CalibrationSamples& samples,
                                                 const CalibratorOptions& options) {
   QUERNEL_CHECK(options.pool != nullptr && samples.count() > 0);
+  QUERNEL_TRY_STATUS(runtime::validate(options.simulated));
   if (config.max_positions > 0 && samples.length > config.max_positions) {
     Error error(Fault::invalid_argument, "calibration samples are longer than the model's context");
     return std::move(error).expect(fmt::format("at most {} tokens", config.max_positions),

@@ -32,6 +32,7 @@
 #include "quant/layer_stats.h"
 #include "runtime/layer_weights.h"
 #include "runtime/precision.h"
+#include "runtime/simulated.h"
 #include "sys/memory.h"
 #include "sys/thread_pool.h"
 
@@ -43,6 +44,8 @@ struct CalibratorOptions {
   sys::MemoryBudget* budget =
       nullptr;               // null: no ceiling; else the plan is chosen by, and reserved from, what is free in it
   std::string spill_folder;  // existing folder; used only where the plan spills
+  // Low-bit activations and cache as the runtime will have them: the statistics are then those of rounded inputs.
+  runtime::SimulatedBits simulated{};
 };
 
 class BlockCalibrator {

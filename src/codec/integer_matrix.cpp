@@ -73,9 +73,44 @@ Status check_scales(const IntegerMatrix& matrix) {
       return corrupt("scales", fmt::format("scale at {} is no scale", place(i, groups, "group")))
           .expect("finite and above 0", fmt::format("{}", scale));
     }
-    if (!is_value_of(scale, matrix.scale_dtype)) {
+    if (!matrix.levels && !is_value_of(scale, matrix.scale_dtype)) {
       return corrupt("scales", fmt::format("scale at {} is not rounded to its type", place(i, groups, "group")))
           .expect(fmt::format("a value of {}", to_string(matrix.scale_dtype)), fmt::format("{}", scale));
+    }
+  }
+  return {};
+}
+
+Status check_row_scales(const IntegerMatrix& matrix, const std::vector<float>& scales) {
+  QUERNEL_TRY_STATUS(check_size("row_scales", scales.size(), matrix.rows, 1));
+  for (std::size_t row = 0; row < scales.size(); ++row) {
+    if (std::isfinite(scales[row]) && scales[row] > 0.0F && is_value_of(scales[row], matrix.scale_dtype)) continue;
+    return corrupt("row_scales", fmt::format("scale of row {} is no scale of its type", row))
+        .expect(fmt::format("a value of {} above 0", to_string(matrix.scale_dtype)), fmt::format("{}", scales[row]));
+  }
+  return {};
+}
+
+// Two levels: products are what `scales` says, and no code leaves INT8.
+Status check_levels(const IntegerMatrix& matrix) {
+  if (!matrix.levels) return {};
+  if (matrix.bits != 4) return corrupt("bits", "two levels hold 4 bits").expect("4", fmt::format("{}", matrix.bits));
+  if (matrix.scale_dtype == DType::f32)
+    return corrupt("scale_dtype", "row scales have 16 bits").expect("F16 or BF16", "F32");
+  const std::int64_t groups = matrix.num_groups();
+  QUERNEL_TRY_STATUS(check_row_scales(matrix, matrix.levels->row_scales));
+  const std::vector<std::uint8_t>& group_scales = matrix.levels->group_scales;
+  QUERNEL_TRY_STATUS(check_size("group_scales", group_scales.size(), matrix.rows, groups));
+  for (std::size_t i = 0; i < group_scales.size(); ++i) {
+    const int scale = group_scales[i];
+    if (scale < 1 || scale > kMaxGroupScale || !fits_int8(scale, matrix.zero_points[i], matrix.bits)) {
+      return corrupt("group_scales", fmt::format("{} leaves the range of INT8", place(i, groups, "group")))
+          .expect("codes within [-128, 127]", fmt::format("scale {}, zero point {}", scale, matrix.zero_points[i]));
+    }
+    const float product = matrix.levels->row_scales[i / static_cast<std::size_t>(groups)] * static_cast<float>(scale);
+    if (matrix.scales[i] != product) {
+      return corrupt("scales", fmt::format("scale at {} is not the product of its levels", place(i, groups, "group")))
+          .expect(fmt::format("{}", product), fmt::format("{}", matrix.scales[i]));
     }
   }
   return {};
@@ -185,11 +220,16 @@ Status validate(const IntegerMatrix& matrix) {
   QUERNEL_TRY_STATUS(check_groups(matrix));
   QUERNEL_TRY_STATUS(check_codes("codes", matrix.codes, matrix.cols, "column", matrix.bits));
   QUERNEL_TRY_STATUS(check_zero_points(matrix));
-  return check_scales(matrix);
+  QUERNEL_TRY_STATUS(check_scales(matrix));
+  return check_levels(matrix);
 }
 
 double bits_per_weight(const IntegerMatrix& matrix) {
   if (matrix.rows == 0 || matrix.cols == 0) return 0.0;
+  if (matrix.levels) {
+    const double group_bits = 8.0 * static_cast<double>(matrix.num_groups());  // scale and zero point share a byte
+    return matrix.bits + (group_bits + 16.0) / static_cast<double>(matrix.cols);
+  }
   const auto scale_bits = static_cast<double>(8 * size_of(matrix.scale_dtype));
   const double group_bits = scale_bits + (matrix.symmetric ? 0.0 : matrix.bits);
   return matrix.bits + group_bits * static_cast<double>(matrix.num_groups()) / static_cast<double>(matrix.cols);

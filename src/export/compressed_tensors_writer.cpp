@@ -117,6 +117,8 @@ Format compressed_tensors_format() {
           .asymmetric = true,
           .scattered_groups = false,
           .tail_groups = false,
+          .two_level = false,
+          .online_transforms = false,
           .scale_dtypes = {DType::f16, DType::bf16, DType::f32},
           .check = check,
           .notes = notes,

@@ -8,6 +8,7 @@
 
 #include "export/compressed_tensors_writer.h"
 #include "export/gptq_writer.h"
+#include "export/quernel_writer.h"
 
 namespace quernel::exporting {
 namespace {
@@ -58,7 +59,7 @@ Status check_groups(const Format& format, const FormatInput& input) {
 }  // namespace
 
 std::span<const Format> formats() {
-  static const std::array<Format, 2> rows{gptq_format(), compressed_tensors_format()};
+  static const std::array<Format, 3> rows{gptq_format(), compressed_tensors_format(), quernel_format()};
   return rows;
 }
 
@@ -79,6 +80,13 @@ Status check_holdable(const Format& format, const FormatInput& input) {
   QUERNEL_TRY_STATUS(check_groups(format, input));
   if (!input.info.symmetric && !format.asymmetric) {
     return Error(Fault::unsupported, fmt::format("{} cannot hold zero points", format.name)).in_field("symmetric");
+  }
+  if (input.online_transforms && !format.online_transforms) {
+    return Error(Fault::unsupported,
+                 fmt::format("the model needs Hadamard transforms while it runs, which no reader of {} does",
+                             format.name))
+        .in_field("quernel_runtime")
+        .with_hint("prepare the model without on-line transforms, or use a format of Quernel's own");
   }
   return format.check(input);
 }

@@ -31,6 +31,7 @@ struct FormatInput {
   std::vector<std::string> dense_modules;    // linear modules of the blocks that stay dense
   bool scattered_groups = false;             // act-order whose groups follow the order of the columns
   bool compact_scales = false;               // ExportOptions
+  bool online_transforms = false;            // the model needs a transform while it runs (model/config.h)
   DType model_dtype = DType::f16;            // what config.json calls the type of the weights: F16, BF16 or F32
 };
 
@@ -40,7 +41,9 @@ struct Format {
   std::vector<int> bits;
   bool asymmetric;
   bool scattered_groups;
-  bool tail_groups;  // K need not be a multiple of the group size
+  bool tail_groups;        // K need not be a multiple of the group size
+  bool two_level;          // holds matrices of two levels, and no others
+  bool online_transforms;  // read by a runtime that does them: ours
   std::vector<DType> scale_dtypes;
 
   // Everything that cannot be held or that no reader of the format takes.

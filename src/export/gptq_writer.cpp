@@ -152,6 +152,8 @@ Format gptq_format() {
           .asymmetric = true,
           .scattered_groups = true,
           .tail_groups = true,
+          .two_level = false,
+          .online_transforms = false,
           .scale_dtypes = {DType::f16},
           .check = check,
           .notes = notes,

@@ -95,11 +95,19 @@ class Writer {
     QUERNEL_TRY(const MatrixPointer matrix, input_.read(origin.module->name));
     if (origin.part == 0) {  // the codes: the one visit at which the whole matrix is checked
       QUERNEL_TRY_STATUS(check_matrix(format_input_, *origin.module, *matrix));
+      QUERNEL_TRY_STATUS(check_levels(origin.module->name, *matrix));
       manifest_.modules[origin.module->name].dequantized_sha256 = dequantized_sha256(*matrix);
       report_progress(origin.module->name);
     }
     QUERNEL_TRY(const std::vector<std::byte> bytes, format_.pack(format_input_, *matrix, origin.part));
     return sink(bytes);
+  }
+
+  Status check_levels(const std::string& module, const codec::IntegerMatrix& matrix) const {
+    if (matrix.levels.has_value() == format_.two_level) return ok_status();
+    return Error(Fault::unsupported, fmt::format("{} cannot hold these scales", format_.name))
+        .in_tensor(module)
+        .expect(format_.two_level ? "two levels" : "one level", format_.two_level ? "one" : "two");
   }
 
   void report_progress(const std::string& module) {
@@ -238,6 +246,7 @@ Result<FormatInput> format_input(const model::Checkpoint& source, const model::Q
   input.info = info;
   input.scattered_groups = info.act_order && !info.static_groups;
   input.compact_scales = options.compact_scales;
+  input.online_transforms = source.config().has_online_transforms();
   input.model_dtype = source.kind() == model::CheckpointKind::gguf ? options.gguf_dense_dtype
                                                                    : named_dtype(source.config().stored_dtype);
   for (std::int64_t layer = 0; layer < source.config().num_layers; ++layer) {

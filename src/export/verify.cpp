@@ -122,6 +122,11 @@ std::string difference(const codec::IntegerMatrix& expected, const codec::Intege
   if (expected.zero_points != found.zero_points) {
     return first_place("zero points", expected.zero_points, found.zero_points, groups);
   }
+  if (expected.levels.has_value() != found.levels.has_value()) return "another number of levels";
+  if (expected.levels && (expected.levels->row_scales != found.levels->row_scales ||
+                          expected.levels->group_scales != found.levels->group_scales)) {
+    return "levels of scales differ";
+  }
   if (expected.group_of_column != found.group_of_column) {
     return first_place("groups", expected.group_of_column, found.group_of_column, expected.cols);
   }

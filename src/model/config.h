@@ -67,6 +67,11 @@ struct ModelConfig {
   double attention_softcap = 0.0;  // 0: none (Gemma 2)
   double logit_softcap = 0.0;      // 0: none (Gemma 2)
 
+  // Transforms that the forward pass does while it runs; config.json holds them under "quernel_runtime", and only Quernel
+  // knows them. Both are orthonormal (tensor/hadamard.h); the weights around them were turned when the model was made.
+  bool online_qk_hadamard = false;    // R3: every head of q and k after RoPE becomes H x; scores stay as they are
+  bool online_down_hadamard = false;  // R4: the input of down_proj becomes H x; its stored weight is W H^T
+
   RopeConfig rope;
   RopeConfig rope_local;            // Gemma 3's sliding layers
   std::vector<LayerConfig> layers;  // [num_layers]
@@ -76,6 +81,7 @@ struct ModelConfig {
   std::string stored_dtype;  // "float32", "bfloat16", "float16": what the file calls its weights
 
   [[nodiscard]] std::int64_t q_size() const { return num_heads * head_dim; }
+  [[nodiscard]] bool has_online_transforms() const { return online_qk_hadamard || online_down_hadamard; }
   [[nodiscard]] std::int64_t kv_size() const { return num_kv_heads * head_dim; }
 };
 

@@ -116,6 +116,28 @@ Status read_dtype(const Json& json, ModelConfig& config) {
   return ok_status();
 }
 
+// What only our own runtime does. An unknown key may change what the model computes, so it is refused.
+Status read_online_transforms(const Json& json, ModelConfig& config) {
+  const Json* object = json_member(json, "quernel_runtime");
+  if (object == nullptr) return ok_status();
+  if (!object->is_object())
+    return Error(Fault::corrupt, "not an object")
+        .in_field("quernel_runtime")
+        .expect("an object", json_excerpt(*object));
+  for (const auto& [key, value] : object->items()) {
+    const std::string field = "quernel_runtime." + key;
+    bool* flag = key == "online_qk_hadamard"     ? &config.online_qk_hadamard
+                 : key == "online_down_hadamard" ? &config.online_down_hadamard
+                                                 : nullptr;
+    if (flag == nullptr)
+      return Error(Fault::unsupported, "a transform at run time that this version does not know").in_field(field);
+    if (!value.is_boolean())
+      return Error(Fault::corrupt, "not a truth value").in_field(field).expect("true or false", json_excerpt(value));
+    *flag = value.get<bool>();
+  }
+  return ok_status();
+}
+
 Result<ModelConfig> read_config(const Json& json) {
   QUERNEL_TRY(const Architecture* row, find_architecture(json));
   ModelConfig config;
@@ -127,6 +149,7 @@ Result<ModelConfig> read_config(const Json& json) {
   QUERNEL_TRY_STATUS(read_dtype(json, config));
   QUERNEL_TRY_STATUS(row->fill(json, config));
   QUERNEL_TRY_STATUS(read_rope(json, *row, config));
+  QUERNEL_TRY_STATUS(read_online_transforms(json, config));
   return config;
 }
 
@@ -144,7 +167,7 @@ Result<Json> unwrap(const Json& json) {
   // The wrapper decides over the head; the rest is taken from it where the inner object is silent.
   if (json_member(json, "tie_word_embeddings") != nullptr) inner["tie_word_embeddings"] = json["tie_word_embeddings"];
   for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id", "torch_dtype", "dtype",
-                          "transformers_version", "quantization_config"})
+                          "transformers_version", "quantization_config", "quernel_runtime"})
     if (json.contains(key) && json_member(inner, key) == nullptr) inner[key] = json[key];
   return inner;
 }

@@ -4,6 +4,7 @@
 
 #include "codec/int_pack.h"
 #include "codec/int_pack_compressed_tensors.h"
+#include "codec/two_level.h"
 
 namespace quernel::model {
 
@@ -78,6 +79,21 @@ Status find_pack_quantized(const QuantizationConfig& config, const TensorInfo& c
   return ok_status();
 }
 
+Status find_two_level(const QuantizationConfig& config, const TensorInfo& codes, const TensorLookup& lookup,
+                      PackedModule& module) {
+  QUERNEL_TRY(const TensorInfo* groups, require(lookup, module.name + ".groups"));
+  QUERNEL_TRY(const TensorInfo* scales, require(lookup, module.name + ".scales"));
+  module.scheme = config.schemes.front();
+  const std::int64_t size = module.scheme.group_size == -1 ? module.cols : module.scheme.group_size;
+  const Shape codes_shape{module.rows, (module.cols + 1) / 2};
+  const Shape groups_shape{module.rows, codec::num_groups(module.cols, size)};
+  if (codes.shape != codes_shape) return wrong_shape(codes, quernel::to_string(codes_shape));
+  if (groups->shape != groups_shape) return wrong_shape(*groups, quernel::to_string(groups_shape));
+  if (scales->shape != Shape{module.rows}) return wrong_shape(*scales, quernel::to_string(Shape{module.rows}));
+  QUERNEL_TRY(module.scale_dtype, scale_type(*scales));
+  return ok_status();
+}
+
 Result<std::optional<TensorView>> optional_view(bool present, const ViewLookup& view, const std::string& name) {
   if (!present) return std::optional<TensorView>{};
   QUERNEL_TRY(TensorView found, view(name));
@@ -107,9 +123,27 @@ Result<codec::IntegerMatrix> read_pack_quantized(const PackedModule& module, con
   return codec::unpack_quantized(views, layout);
 }
 
+Result<codec::IntegerMatrix> read_two_level(const PackedModule& module, const ViewLookup& view) {
+  codec::TwoLevelViews views;
+  QUERNEL_TRY(views.codes, view(module.name + ".codes"));
+  QUERNEL_TRY(views.groups, view(module.name + ".groups"));
+  QUERNEL_TRY(views.scales, view(module.name + ".scales"));
+  return codec::unpack_two_level(views, {module.rows, module.cols, module.scheme.group_size, module.scheme.symmetric});
+}
+
+const char* codes_suffix(PackedLayout layout) {
+  switch (layout) {
+    case PackedLayout::gptq: return ".qweight";
+    case PackedLayout::pack_quantized: return ".weight_packed";
+    case PackedLayout::two_level: return ".codes";
+  }
+  return "";
+}
+
 }  // namespace
 
 std::vector<std::string> PackedModule::tensors() const {
+  if (layout == PackedLayout::two_level) return {name + ".codes", name + ".groups", name + ".scales"};
   std::vector<std::string> names;
   const auto add = [&](const char* suffix) { names.push_back(name + suffix); };
   const bool gptq = layout == PackedLayout::gptq;
@@ -130,17 +164,21 @@ Result<std::optional<PackedModule>> find_packed_module(const QuantizationConfig&
   found.rows = rows;
   found.cols = cols;
   found.zeros = config.zeros;
-  const bool gptq = config.layout == PackedLayout::gptq;
-  const TensorInfo* codes = lookup(module + (gptq ? ".qweight" : ".weight_packed"));
+  const TensorInfo* codes = lookup(module + codes_suffix(config.layout));
   if (codes == nullptr) return std::optional<PackedModule>{};
-  Status status = gptq ? find_gptq(config, *codes, lookup, found) : find_pack_quantized(config, *codes, lookup, found);
+  const auto find = config.layout == PackedLayout::gptq             ? find_gptq
+                    : config.layout == PackedLayout::pack_quantized ? find_pack_quantized
+                                                                    : find_two_level;
+  Status status = find(config, *codes, lookup, found);
   if (!status.ok()) return std::move(status).error().in_tensor(module).in_file(codes->file);
   return std::optional<PackedModule>(std::move(found));
 }
 
 Result<codec::IntegerMatrix> read_packed_module(const PackedModule& module, const ViewLookup& view) {
-  QUERNEL_TRY(codec::IntegerMatrix matrix,
-              module.layout == PackedLayout::gptq ? read_gptq(module, view) : read_pack_quantized(module, view));
+  const auto read = module.layout == PackedLayout::gptq             ? read_gptq
+                    : module.layout == PackedLayout::pack_quantized ? read_pack_quantized
+                                                                    : read_two_level;
+  QUERNEL_TRY(codec::IntegerMatrix matrix, read(module, view));
   QUERNEL_TRY_STATUS(codec::validate(matrix));
   return matrix;
 }

@@ -205,14 +205,46 @@ Result<QuantizationConfig> read_compressed_tensors(const Json& object) {
   return config;
 }
 
+Status check_native_version(const Json& object) {
+  QUERNEL_TRY(const std::int64_t version, json_int(object, "version"));
+  if (version != kNativeFormatVersion)
+    return Error(Fault::unsupported, "another version of Quernel's own format")
+        .in_field("version")
+        .expect(std::to_string(kNativeFormatVersion), std::to_string(version));
+  QUERNEL_TRY(const std::string format, json_string(object, "format"));
+  if (format != "two-level-int4")
+    return Error(Fault::unsupported, "a layout that this version does not know")
+        .in_field("format")
+        .expect("two-level-int4", format);
+  return ok_status();
+}
+
+Result<QuantizationConfig> read_native(const Json& object) {
+  QUERNEL_TRY_STATUS(check_native_version(object));
+  QuantizationConfig config;
+  config.layout = PackedLayout::two_level;
+  config.info.format = "two-level-int4";
+  QUERNEL_TRY(config.info.method, json_string_or(object, "method", "qoq"));
+  WeightScheme scheme;
+  QUERNEL_TRY(scheme.bits, read_bits(object, "bits", false));
+  if (scheme.bits != 4)
+    return Error(Fault::corrupt, "two levels hold 4 bits").in_field("bits").expect("4", std::to_string(scheme.bits));
+  QUERNEL_TRY(const std::int64_t size, json_int(object, "group_size"));
+  QUERNEL_TRY(scheme.group_size, check_group_size(size, "group_size"));
+  QUERNEL_TRY(scheme.symmetric, json_bool(object, "symmetric"));
+  config.schemes.push_back(scheme);
+  return config;
+}
+
 Result<QuantizationConfig> dispatch(const Json& object) {
   if (!object.is_object()) return Error(Fault::corrupt, "not an object").expect("an object", json_excerpt(object));
   QUERNEL_TRY(const std::string method, json_string_or(object, first_key(object, {"quant_method", "method"}), "gptq"));
   if (method == "gptq") return read_gptq(object);
   if (method == "compressed-tensors") return read_compressed_tensors(object);
+  if (method == "quernel") return read_native(object);
   return Error(Fault::unsupported, fmt::format("checkpoints quantized with '{}' cannot be read", method))
       .in_field("quant_method")
-      .expect("gptq or compressed-tensors", method);
+      .expect("gptq, compressed-tensors or quernel", method);
 }
 
 bool fits(const WeightScheme& scheme, PackedLayout layout, const PackedShapes& shapes) {

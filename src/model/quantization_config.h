@@ -1,6 +1,6 @@
 // quantization_config of a checkpoint: which packed layout its modules have, and with which numbers.
 //
-// Reads    quant_method "gptq" (config.json or a stand-alone quantize_config.json) and "compressed-tensors" with
+// Reads    our own ("quernel", docs/format.md); quant_method "gptq" (config.json or a stand-alone quantize_config.json) and "compressed-tensors" with
 // weights
 //          in pack-quantized. Patterns that name modules (dynamic, targets, ignore) are not matched: a module is
 //          quantized where the file holds its codes, and its numbers are the stated ones that fit the shapes of its
@@ -22,7 +22,9 @@
 
 namespace quernel::model {
 
-enum class PackedLayout { gptq, pack_quantized };
+enum class PackedLayout { gptq, pack_quantized, two_level };
+
+inline constexpr int kNativeFormatVersion = 1;  // of quant_method "quernel"; a reader refuses any other
 
 struct WeightScheme {
   int bits = 4;

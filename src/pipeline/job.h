@@ -13,6 +13,7 @@
 #include "eval/sanity.h"
 #include "quant/spec.h"
 #include "runtime/precision.h"
+#include "runtime/simulated.h"
 
 namespace quernel::pipeline {
 
@@ -36,6 +37,7 @@ struct QuantizeJob {
   std::vector<std::string> ignore;  // regular expressions on module names: those stay dense
   CalibrationChoice calibration;
   runtime::Precision precision = runtime::Precision::bf16;  // of calibration; f32 where the CPU is no faster with bf16
+  runtime::SimulatedBits simulated{};                       // low-bit activations and cache while calibrating
   int threads = 0;                                          // 0: all usable cores
   std::uint64_t max_memory_bytes = 0;                       // 0: no ceiling
   std::string work_dir;                                     // empty: <output>.job

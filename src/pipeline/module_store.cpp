@@ -70,6 +70,14 @@ bool take(std::span<const std::byte>& payload, std::int64_t count, std::vector<T
   return true;
 }
 
+// The second level, where the header says that there is one.
+bool take_levels(const Json& header, std::span<const std::byte>& payload, std::int64_t entries,
+                 codec::IntegerMatrix& matrix) {
+  if (!header.contains("two_level")) return true;
+  matrix.levels.emplace();
+  return take(payload, matrix.rows, matrix.levels->row_scales) && take(payload, entries, matrix.levels->group_scales);
+}
+
 Result<codec::IntegerMatrix> matrix_from(const Json& header, std::span<const std::byte> payload) {
   codec::IntegerMatrix matrix;
   QUERNEL_TRY(matrix.rows, json_int(header, "rows"));
@@ -85,7 +93,8 @@ Result<codec::IntegerMatrix> matrix_from(const Json& header, std::span<const std
   const auto entries = checked_mul(matrix.rows, groups);
   if (!dtype.has_value() || !elements.has_value() || !entries.has_value() || !take(payload, *elements, matrix.codes) ||
       !take(payload, *entries, matrix.scales) || !take(payload, *entries, matrix.zero_points) ||
-      !take(payload, matrix.cols, matrix.group_of_column) || !payload.empty())
+      !take(payload, matrix.cols, matrix.group_of_column) || !take_levels(header, payload, *entries, matrix) ||
+      !payload.empty())
     return Error(Fault::corrupt, "sizes of a stored module contradict its payload");
   matrix.scale_dtype = *dtype;
   QUERNEL_TRY_STATUS(codec::validate(matrix));
@@ -126,8 +135,12 @@ void ModuleStore::erase(const std::string& module) const {
 Status ModuleStore::put(const StoredModule& module) const {
   const codec::IntegerMatrix& matrix = module.matrix;
   Sha256 hash;
-  const std::span<const std::byte> parts[] = {bytes_of(matrix.codes), bytes_of(matrix.scales),
-                                              bytes_of(matrix.zero_points), bytes_of(matrix.group_of_column)};
+  std::vector<std::span<const std::byte>> parts = {bytes_of(matrix.codes), bytes_of(matrix.scales),
+                                                   bytes_of(matrix.zero_points), bytes_of(matrix.group_of_column)};
+  if (matrix.levels) {
+    parts.push_back(bytes_of(matrix.levels->row_scales));
+    parts.push_back(bytes_of(matrix.levels->group_scales));
+  }
   for (const auto& part : parts) hash.update(part);
   Json header = report_to_json(module.report);
   header["rows"] = matrix.rows;
@@ -137,6 +150,7 @@ Status ModuleStore::put(const StoredModule& module) const {
   header["symmetric"] = matrix.symmetric;
   header["scale_dtype"] = std::string(to_string(matrix.scale_dtype));
   header["groups"] = matrix.num_groups();
+  if (matrix.levels) header["two_level"] = true;
   header["sha256"] = hash.finish_hex();
   const std::string text = dump_json(header);
   const std::uint64_t length = text.size();

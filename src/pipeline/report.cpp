@@ -45,6 +45,7 @@ Json method_json(const QuantizeJob& job, const JobPlan& plan) {
   json.update(method_options(plan));
   json["ignore"] = job.ignore;
   json["formats"] = job.formats;
+  if (job.simulated.any()) json["simulated_while_calibrating"] = runtime::to_string(job.simulated);
   return json;
 }
 

@@ -59,6 +59,7 @@ Result<JobPlan> step3_plan(const QuantizeJob& job, const LoadedSource& source) {
   if (job.auto_group_size) plan.grid.group_size = largest_common_group(source);
   QUERNEL_TRY_STATUS(quant::validate(plan.grid));
   QUERNEL_TRY_STATUS(quant::validate(plan.solver));
+  QUERNEL_TRY_STATUS(runtime::validate(job.simulated));
   const bool uses_solver = plan.method->needs_statistics;
   plan.info.method = plan.method->name;
   plan.info.bits = plan.grid.bits;
@@ -88,6 +89,7 @@ Json job_identity(const QuantizeJob& job, const LoadedSource& source, const JobP
                 {"ignore", job.ignore},        {"formats", job.formats}};
   if (!plan.method->needs_statistics) return identity;
   identity["numerics"] = plan.numerics;
+  if (job.simulated.any()) identity["simulated"] = runtime::to_string(job.simulated);
   if (calibration.has_value()) identity["calibration"] = calibration->description;
   return identity;
 }

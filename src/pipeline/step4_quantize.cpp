@@ -95,6 +95,7 @@ Result<std::int64_t> Walk::start_calibration() {
   calib::CalibratorOptions options;
   options.precision = context_.job.precision;
   options.pool = &context_.pool;
+  options.simulated = context_.job.simulated;
   options.budget = &context_.budget;
   options.spill_folder = context_.work.spill_folder();
   QUERNEL_TRY(calibrator_,

@@ -11,6 +11,7 @@ namespace quernel::quant {
 Result<MethodOutcome> run_rtn(const MethodInput& input);
 Result<MethodOutcome> run_hqq(const MethodInput& input);
 Result<MethodOutcome> run_gptq(const MethodInput& input);
+Result<MethodOutcome> run_qoq(const MethodInput& input);
 
 // Specification sound, weight finite, statistics of the weight's width. Errors: invalid_argument, naming the entry.
 Status check_input(const MethodInput& input);

@@ -8,6 +8,8 @@
 #include "runtime/attention.h"
 #include "runtime/linear.h"
 #include "runtime/row_math.h"
+#include "runtime/simulated.h"
+#include "tensor/hadamard.h"
 
 namespace quernel::runtime {
 namespace {
@@ -59,6 +61,12 @@ std::vector<std::int64_t> row_positions(const SequenceBatch& batch, std::int64_t
   return positions;
 }
 
+// Every head of every row by itself; rows lie close (stride == cols).
+void transform_heads(const Hadamard& transform, MatrixView rows, sys::ThreadPool& pool) {
+  QUERNEL_CHECK(rows.stride == rows.cols, "heads of a matrix without gaps");
+  transform.apply({rows.data, rows.rows * rows.cols / transform.size(), transform.size()}, pool);
+}
+
 // Sequences whose rows follow each other from row 0 of x.
 void mix_sequences(const BlockContext& context, const LayerWeights& weights, ConstMatrixView x,
                    const SequenceBatch& batch, MatrixView out) {
@@ -81,6 +89,13 @@ void mix_sequences(const BlockContext& context, const LayerWeights& weights, Con
     rotate_rows(*context.rope, layer.local_rope, config.head_dim, positions, queries, *context.pool);
     rotate_rows(*context.rope, layer.local_rope, config.head_dim, positions, keys, *context.pool);
   }
+  if (config.online_qk_hadamard) {
+    const Hadamard transform(config.head_dim);
+    transform_heads(transform, queries, *context.pool);
+    transform_heads(transform, keys, *context.pool);
+  }
+  simulate_kv(context.simulated, config.head_dim, keys, *context.pool);
+  simulate_kv(context.simulated, config.head_dim, values, *context.pool);
   attend(context, weights.index, batch, queries, keys, values, out);
 }
 
@@ -88,6 +103,7 @@ void mix_sequences(const BlockContext& context, const LayerWeights& weights, Con
 
 void attention_input(const BlockContext& context, const LayerWeights& weights, ConstMatrixView hidden, MatrixView out) {
   norm_or_copy(context, weights.attention_norm, hidden, out);
+  simulate_activations(context.simulated, out, *context.pool);
 }
 
 void attention_mix(const BlockContext& context, const LayerWeights& weights, ConstMatrixView attention_in,
@@ -108,6 +124,7 @@ void attention_mix(const BlockContext& context, const LayerWeights& weights, Con
     }
     mix_sequences(context, weights, attention_in.row_block(first_row, rows), pass, out.row_block(first_row, rows));
   }
+  simulate_activations(context.simulated, out, *context.pool);
 }
 
 void attention_finish(const BlockContext& context, const LayerWeights& weights, ConstMatrixView attention_out,
@@ -117,6 +134,7 @@ void attention_finish(const BlockContext& context, const LayerWeights& weights, 
 
 void mlp_input(const BlockContext& context, const LayerWeights& weights, ConstMatrixView hidden, MatrixView out) {
   norm_or_copy(context, weights.mlp_norm, hidden, out);
+  simulate_activations(context.simulated, out, *context.pool);
 }
 
 void mlp_inner(const BlockContext& context, const LayerWeights& weights, ConstMatrixView mlp_in, MatrixView out) {
@@ -131,6 +149,8 @@ void mlp_inner(const BlockContext& context, const LayerWeights& weights, ConstMa
     apply_linears(calls, x, context.precision, *context.pool);
     gated_activation(context.config->activation, gate, up.row_block(0, rows), *context.pool);
   }
+  if (context.config->online_down_hadamard) Hadamard(out.cols).apply(out, *context.pool);
+  simulate_activations(context.simulated, out, *context.pool);
 }
 
 void mlp_finish(const BlockContext& context, const LayerWeights& weights, ConstMatrixView mlp_out, MatrixView hidden) {

@@ -3,6 +3,9 @@
 // Shapes   hidden and all activations are [tokens, width]; tokens of several sequences stand one after another (SequenceBatch)
 // Exact    results do not depend on threads. A row's result depends on its sequence alone to within rounding: with which rows
 //          it is multiplied may change the order of sums (runtime/linear.h)
+// Low bits what attention_input, attention_mix, mlp_input and mlp_inner give is what the linears read: on-line Hadamard
+//          transforms (model/config.h) and simulated rounding (runtime/simulated.h) are in it, so that calibration and the
+//          forward pass see the same
 // Source   the step order of the pre-norm and post-norm families in model/config.h
 #pragma once
 
@@ -15,6 +18,7 @@
 #include "runtime/layer_weights.h"
 #include "runtime/precision.h"
 #include "runtime/rope.h"
+#include "runtime/simulated.h"
 #include "runtime/workspace.h"
 #include "sys/thread_pool.h"
 #include "tensor/matrix.h"
@@ -36,6 +40,7 @@ struct BlockContext {
   Precision precision = Precision::f32;
   sys::ThreadPool* pool = nullptr;
   Workspace* workspace = nullptr;  // null: intermediate memory is taken afresh by each call
+  SimulatedBits simulated{};       // valid
 };
 
 // site attention_in: the normalised input of q, k, v.       out [tokens, hidden]

@@ -78,8 +78,11 @@ void compute_logits(const model::ModelConfig& config, const EndWeights& ends, Pr
   scale_and_cap(out, config.logit_scale, config.logit_softcap, pool);
 }
 
-Result<FloatModel> FloatModel::load(const model::Checkpoint& checkpoint, sys::ThreadPool& pool, Precision precision) {
+Result<FloatModel> FloatModel::load(const model::Checkpoint& checkpoint, sys::ThreadPool& pool, Precision precision,
+                                    const SimulatedBits& simulated) {
+  QUERNEL_TRY_STATUS(validate(simulated));
   FloatModel model;
+  model.simulated_ = simulated;
   model.config_ = &checkpoint.config();
   model.pool_ = &pool;
   model.precision_ = effective(precision);
@@ -107,7 +110,7 @@ Status FloatModel::forward(std::span<const std::int32_t> tokens, const SequenceB
   }
   QUERNEL_CHECK(rows == static_cast<std::int64_t>(tokens.size()), "{} tokens in a batch of {}", tokens.size(), rows);
   QUERNEL_TRY_STATUS(embed_tokens(*config_, ends_, tokens, hidden));
-  const BlockContext context{config_, rope_.get(), precision_, pool_, workspace_.get()};
+  const BlockContext context{config_, rope_.get(), precision_, pool_, workspace_.get(), simulated_};
   for (const LayerWeights& weights : layers_) forward_block(context, weights, batch, hidden);
   for (const SequenceSpan& span : batch) {
     if (span.cache != nullptr) span.cache->set_length(span.position + span.num_tokens);

@@ -23,12 +23,15 @@ namespace quernel::runtime {
 class FloatModel {
  public:
   // Keeps the checkpoint and all its layers; pool and checkpoint must outlive the model.
-  static Result<FloatModel> load(const model::Checkpoint& checkpoint, sys::ThreadPool& pool, Precision precision);
+  // `simulated`: activations and cache in low bits (runtime/simulated.h). Errors: also of validate().
+  static Result<FloatModel> load(const model::Checkpoint& checkpoint, sys::ThreadPool& pool, Precision precision,
+                                 const SimulatedBits& simulated = {});
 
   [[nodiscard]] const model::ModelConfig& config() const { return *config_; }
   [[nodiscard]] const EndWeights& ends() const { return ends_; }
   [[nodiscard]] const LayerWeights& layer(std::int64_t index) const { return layers_[static_cast<std::size_t>(index)]; }
   [[nodiscard]] Precision precision() const { return precision_; }
+  [[nodiscard]] const SimulatedBits& simulated() const { return simulated_; }
   [[nodiscard]] KvCache make_cache(std::int64_t max_tokens) const;
 
   // Runs the tokens of all sequences; `tokens` lists them in the order of `batch`. hidden [tokens, hidden_size]
@@ -43,6 +46,7 @@ class FloatModel {
   const model::ModelConfig* config_ = nullptr;
   sys::ThreadPool* pool_ = nullptr;
   Precision precision_ = Precision::f32;
+  SimulatedBits simulated_;
   EndWeights ends_;
   std::vector<LayerWeights> layers_;
   std::shared_ptr<const RopeTable> rope_;

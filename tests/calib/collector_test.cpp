@@ -86,6 +86,7 @@ struct Setting {
   int threads = 2;
   std::uint64_t ceiling = 0;
   runtime::Precision precision = runtime::Precision::f32;
+  runtime::SimulatedBits simulated{};
 };
 
 class Job {
@@ -97,6 +98,7 @@ class Job {
     options.pool = &pool_;
     options.budget = &budget_;
     options.spill_folder = folder_.path();
+    options.simulated = setting.simulated;
     auto created = BlockCalibrator::create(checkpoint_.config(), samples, options);
     if (!created.ok()) ADD_FAILURE() << to_string(created.error());
     calibrator_.emplace(std::move(created).value());
@@ -385,6 +387,53 @@ TEST(Collector, HoldsItsReservation) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().fault, Fault::out_of_memory);
   EXPECT_EQ(tight.reserved_bytes(), 0U);
+}
+
+TEST(Collector, SimulatedBitsGiveStatisticsOfRoundedInputs) {
+  const test::TinyModel tiny = small_llama();
+  const LoadedModel loaded(tiny);
+  const CalibrationSamples samples = make_samples(1, 24, tiny.vocab);
+  Setting setting;
+  setting.simulated = {.activation_bits = 4, .kv_bits = 4};
+  Job rounded(loaded, samples, setting);
+  ASSERT_TRUE(rounded.embed().ok());
+  const runtime::LayerWeights weights = runtime::load_layer(*loaded.checkpoint, 0).value();
+  const Matrix hessian = rounded.calibrator().collect(weights, Site::attention_in).value().hessian;
+
+  sys::ThreadPool pool(1);
+  Matrix hidden(24, tiny.hidden);
+  const runtime::EndWeights ends = runtime::load_ends(*loaded.checkpoint).value();
+  ASSERT_TRUE(runtime::embed_tokens(loaded.checkpoint->config(), ends, samples.windows.front(), hidden).ok());
+  runtime::BlockContext context;
+  context.config = &loaded.checkpoint->config();
+  context.pool = &pool;
+  Matrix input(24, tiny.hidden);
+  runtime::attention_input(context, weights, hidden, input);
+  for (std::int64_t row = 0; row < 24; ++row) runtime::simulate_group(4, false, input.row(row));
+  for (std::int64_t i = 0; i < tiny.hidden; ++i) {
+    for (std::int64_t j = 0; j < tiny.hidden; ++j) {
+      double sum = 0.0;
+      for (std::int64_t row = 0; row < 24; ++row) sum += static_cast<double>(input(row, i)) * input(row, j);
+      ASSERT_NEAR(hessian(i, j), sum, 1e-4);
+    }
+  }
+}
+
+TEST(Collector, StateOfOtherSimulatedBitsIsRefused) {
+  const test::TinyModel tiny = small_llama();
+  const LoadedModel loaded(tiny);
+  const CalibrationSamples samples = make_samples(2, 24, tiny.vocab);
+  const test::TempFolder folder;
+  const std::string path = folder.path() + "/state";
+  Job plain(loaded, samples, {});
+  ASSERT_TRUE(plain.embed().ok());
+  ASSERT_TRUE(plain.calibrator().save(path).ok());
+  Setting setting;
+  setting.simulated = {.activation_bits = 8};
+  Job rounded(loaded, samples, setting);
+  const Status restored = rounded.calibrator().restore(path);
+  ASSERT_FALSE(restored.ok());
+  EXPECT_EQ(restored.error().fault, Fault::incompatible_state);
 }
 
 }  // namespace

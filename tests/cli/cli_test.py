@@ -109,6 +109,40 @@ class Command(unittest.TestCase):
         self.assertEqual(itself["top1"], 1)
         quernel(*arguments, "--max-kld", "1e-9", env=cache, expect=5)
 
+    def test_simulated_low_bits(self):
+        settings = {"activation_bits": 8, "activation_group": 32, "activation_asymmetric": True, "kv_bits": 4}
+        options = ["--act-bits", 8, "--act-group", 32, "--act-asym", "--kv-bits", 4]
+        ppl = ["eval", "ppl", self.model, "--text", self.text, "--ctx", 64, "--windows", 3, "--json"]
+        shown = json.loads(quernel(*ppl, *options)[0])
+        self.assertEqual(shown["simulated"], settings)
+        plain = json.loads(quernel(*ppl)[0])
+        self.assertEqual(plain["simulated"]["activation_bits"], 16)
+        self.assertNotEqual(shown["ppl"], plain["ppl"])
+        # The reference of a divergence stays as it is: a model against itself differs by the rounding alone.
+        kld = ["eval", "kld", self.model, "--ref", self.model, "--text", self.text, "--ctx", 64, "--windows", 2, "--json", "--no-cache"]
+        self.assertGreater(json.loads(quernel(*kld, *options)[0])["kld"]["mean"], 0)
+        self.assertIn("tokens", json.loads(quernel("run", self.model, "-p", "seven", "-n", 4, "--json", *options)[0]))
+        _, error = quernel(*ppl, "--act-bits", 5, expect=2)
+        self.assertIn("act-bits", error)
+        _, error = quernel(*ppl, "--act-bits", 8, "--act-group", 0, expect=3)
+        self.assertIn("--act-group", error)
+
+    def test_native_checkpoint(self):
+        out = self.folder / "native"
+        report = json.loads(quernel("quantize", self.model, "-o", out, *self.job(), "--method", "qoq", "--act-bits", 8, "--kv-bits", 4,
+                                    "--json")[0])
+        self.assertEqual(report["method"]["formats"], ["quernel"])
+        self.assertEqual(report["method"]["simulated_while_calibrating"], "a8 kv4")
+        config = json.loads((out / "config.json").read_text())["quantization_config"]
+        self.assertEqual((config["quant_method"], config["version"]), ("quernel", 1))
+        quernel("verify", out, "--against", self.model)
+        self.assertEqual(json.loads(quernel("inspect", out, "--json")[0])["quantization"]["method"], "qoq")
+        self.assertGreater(json.loads(quernel("eval", "ppl", out, "--text", self.text, "--ctx", 64, "--windows", 2, "--json",
+                                              "--act-bits", 8, "--kv-bits", 4)[0])["ppl"], 1)
+        quernel("run", out, "-p", "seven", "-n", 2)
+        _, error = quernel("quantize", self.model, "-o", self.folder / "no", *self.job(), "--method", "qoq", "--format", "gptq", expect=3)
+        self.assertIn("quernel", error)
+
     def test_tokenize_both_ways(self):
         text = "naïve café, 안녕하세요\n".encode()
         ids, _ = quernel("tokenize", self.model, stdin=text)
@@ -125,7 +159,7 @@ class Command(unittest.TestCase):
 
     def test_methods_and_version(self):
         names = [method["name"] for method in json.loads(quernel("methods", "--json")[0])["methods"]]
-        self.assertEqual(sorted(names), ["gptq", "rtn"])
+        self.assertEqual(sorted(names), ["gptq", "qoq", "rtn"])
         self.assertIn("version", json.loads(quernel("version", "--json")[0]))
         self.assertIn(b"--group-size", quernel("methods")[0])
 

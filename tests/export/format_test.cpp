@@ -31,7 +31,7 @@ TEST(FormatRegistry, NamesAreFoundAndOthersAreListed) {
 
 TEST(FormatRegistry, EveryRowHoldsEveryPlainCombination) {
   for (const Format& format : formats()) {
-    for (const int bits : {2, 3, 4, 8}) {
+    for (const int bits : format.bits) {
       for (const std::int64_t group_size : {-1, 32, 64, 128}) {
         for (const bool symmetric : {false, true}) {
           EXPECT_TRUE(check_holdable(format, input_of(bits, group_size, symmetric)).ok())
@@ -126,6 +126,17 @@ TEST(CheckMatrix, NamesTheFieldThatDiffers) {
   EXPECT_NE(field_of([](auto& m) { m.scales[1] = std::numeric_limits<float>::infinity(); }), "accepted");
   EXPECT_NE(field_of([](auto& m) { m.codes[3] = 16; }), "accepted");
   EXPECT_NE(field_of([](auto& m) { m.zero_points[3] = 16; }), "accepted");
+}
+
+TEST(FormatRegistry, OnlineTransformsAreRefusedWhereNoReaderDoesThem) {
+  for (const char* name : {"gptq", "compressed-tensors"}) {
+    FormatInput input = input_of(4, 64, false);
+    input.online_transforms = true;
+    const Status status = check_holdable(row(name), input);
+    ASSERT_FALSE(status.ok());
+    EXPECT_EQ(status.error().field, "quernel_runtime");
+    EXPECT_THAT(status.error().message, HasSubstr("Hadamard"));
+  }
 }
 
 }  // namespace

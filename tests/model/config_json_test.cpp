@@ -310,5 +310,21 @@ TEST(ConfigJson, TruncationAtEveryByteIsRefused) {
   }
 }
 
+TEST(ConfigJson, OnlineTransformsAreReadAndUnknownOnesRefused) {
+  Json json = llama();
+  EXPECT_FALSE(read(json).has_online_transforms());
+  json["quernel_runtime"] = {{"online_qk_hadamard", true}};
+  EXPECT_TRUE(read(json).online_qk_hadamard);
+  EXPECT_FALSE(read(json).online_down_hadamard);
+  json["quernel_runtime"]["online_down_hadamard"] = true;
+  EXPECT_TRUE(read(json).online_down_hadamard);
+  json["quernel_runtime"]["online_down_hadamard"] = 1;
+  EXPECT_EQ(refusal(json).field, "quernel_runtime.online_down_hadamard");
+  json["quernel_runtime"] = {{"online_other", true}};
+  EXPECT_EQ(refusal(json).field, "quernel_runtime.online_other");
+  json["quernel_runtime"] = true;
+  EXPECT_EQ(refusal(json).field, "quernel_runtime");
+}
+
 }  // namespace
 }  // namespace quernel::model

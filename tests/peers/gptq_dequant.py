@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Dequantize our exports with numpy, from the published packings, and compare with what the writer noted.
 
-  gptq_dequant.py OUT            a folder in the gptq layout, one in pack-quantized, or one that holds both
+  gptq_dequant.py OUT            a folder in the gptq layout, one in pack-quantized, one in our own, or one that holds several
 
 Every quantized module is unpacked bit by bit (no code shared with the writer), dequantized to float32 and hashed; the hash must be
 the one in quernel/manifest.json, which the writer took from the solver's matrix. Ends with `N passed, N failed`. Needs numpy and safetensors.
@@ -33,6 +33,8 @@ class Folder:
         self.config = json.loads((path / "config.json").read_text())
         self.quantization = self.config["quantization_config"]
         self.manifest = json.loads((path / "quernel" / "manifest.json").read_text())
+        report = path / "quernel" / "report.json"
+        self.report = json.loads(report.read_text()) if report.exists() else None
         index = path / "model.safetensors.index.json"
         if index.exists():
             places = json.loads(index.read_text())["weight_map"]
@@ -89,9 +91,24 @@ def compressed_tensors_weight(folder: Folder, module: str) -> np.ndarray:
     return (codes - zeros[:, groups]).astype(np.float32) * scales[:, groups]
 
 
+def native_weight(folder: Folder, module: str) -> np.ndarray:
+    """docs/format.md, version 1."""
+    config = folder.quantization
+    assert config["version"] == 1 and config["format"] == "two-level-int4"
+    pairs = folder[module + ".codes"]
+    codes = np.stack([pairs & 15, pairs >> 4], axis=-1).reshape(len(pairs), -1).astype(np.int32)
+    packed = folder[module + ".groups"].astype(np.int32)
+    zeros, scales = packed & 15, (packed >> 4) + 1
+    cols = next(layer["shape"][1] for layer in folder.report["layers"] if layer["name"] == module)
+    groups = np.arange(cols) // (cols if config["group_size"] == -1 else config["group_size"])
+    weight = scales[:, groups] * (codes[:, :cols] - zeros[:, groups])
+    assert weight.min() >= -128 and weight.max() <= 127, f"{module}: a value outside INT8"
+    return weight.astype(np.float32) * folder[module + ".scales"].astype(np.float32)[:, None]
+
+
 def weight_of(folder: Folder, module: str) -> np.ndarray:
-    method = folder.quantization["quant_method"]
-    return (gptq_weight if method == "gptq" else compressed_tensors_weight)(folder, module)
+    readers = {"gptq": gptq_weight, "compressed-tensors": compressed_tensors_weight, "quernel": native_weight}
+    return readers[folder.quantization["quant_method"]](folder, module)
 
 
 def check(path: Path) -> dict:

@@ -51,6 +51,25 @@ TEST(ModuleStore, ReturnsWhatItWasGivenBitForBit) {
   EXPECT_TRUE(read->report.resumed);
 }
 
+TEST(ModuleStore, KeepsTheSecondLevel) {
+  const test::TempFolder folder;
+  const ModuleStore store(folder.path());
+  StoredModule module = sample_module();
+  codec::IntegerMatrix& matrix = module.matrix;
+  matrix.levels.emplace();
+  matrix.levels->row_scales = {0.5F, 0.25F, 2.0F};
+  for (std::size_t i = 0; i < 9; ++i) {
+    matrix.levels->group_scales.push_back(static_cast<std::uint8_t>(i % 8 + 1));
+    matrix.scales[i] = matrix.levels->row_scales[i / 3] * static_cast<float>(i % 8 + 1);
+  }
+  ASSERT_TRUE(store.put(module).ok());
+  const auto read = store.get(module.report.name);
+  ASSERT_TRUE(read.ok()) << to_string(read.error());
+  ASSERT_TRUE(read->matrix.levels.has_value());
+  EXPECT_EQ(read->matrix.levels->row_scales, matrix.levels->row_scales);
+  EXPECT_EQ(read->matrix.levels->group_scales, matrix.levels->group_scales);
+}
+
 TEST(ModuleStore, EveryTruncationAndEveryFlippedByteIsFound) {
   const test::TempFolder folder;
   const ModuleStore store(folder.path());

@@ -1,0 +1,95 @@
+// QoQ: error feedback on the two-level grid of the integer runtime; plain rounding on it where there are no statistics.
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "quant/integer_grid.h"
+#include "quant/loss.h"
+#include "quant/methods.h"
+#include "quant/prepared_hessian.h"
+#include "quant/solver.h"
+#include "quant/two_level_grid.h"
+
+namespace quernel::quant {
+namespace {
+
+Status check_specification(const MethodInput& input) {
+  if (input.grid.bits != 4) {
+    return Error(Fault::invalid_argument, "qoq has 4 bits")
+        .in_field("bits")
+        .expect("4", fmt::format("{}", input.grid.bits));
+  }
+  if (input.grid.scale_dtype == DType::f32) {
+    return Error(Fault::invalid_argument, "the row scales of qoq have 16 bits")
+        .in_field("scale-dtype")
+        .expect("f16 or bf16", "f32");
+  }
+  if (input.solver.order == ColumnOrder::act_order && !input.solver.static_groups) {
+    return Error(Fault::invalid_argument, "groups of qoq are neighbouring columns")
+        .in_field("static-groups")
+        .expect("true with act-order", "false")
+        .with_hint("--order group-aware or natural can find groups as it goes");
+  }
+  return {};
+}
+
+MethodOutcome finish(const MethodInput& input, TwoLevelGrid grid, sys::ThreadPool& pool) {
+  MethodOutcome outcome;
+  outcome.matrix = std::move(grid).finish();
+  const Loss loss = measure_loss(input.weight, outcome.matrix, input.stats, pool);
+  outcome.relative_loss = loss.relative_loss;
+  outcome.relative_error = loss.relative_error;
+  return outcome;
+}
+
+Result<MethodOutcome> round_two_level(const MethodInput& input, std::optional<std::string> fallback) {
+  PoolOf pool(input);
+  const std::int64_t cols = input.weight.cols;
+  TwoLevelGrid grid(input.weight.rows, cols, input.grid, search_weights(input.stats, input.grid, cols));
+  QUERNEL_TRY_STATUS(grid.find(input.weight, *pool));
+  grid.round_all(input.weight, *pool);
+  MethodOutcome outcome = finish(input, std::move(grid), *pool);
+  outcome.fallback = std::move(fallback);
+  return outcome;
+}
+
+Result<MethodOutcome> fall_back(const MethodInput& input, const PreparedHessian& prepared, std::string reason) {
+  QUERNEL_TRY(MethodOutcome outcome, round_two_level(input, std::move(reason)));
+  outcome.dead_columns = prepared.dead_columns;
+  return outcome;
+}
+
+Result<MethodOutcome> solve_two_level(const MethodInput& input, const PreparedHessian& prepared) {
+  if (prepared.failure) return fall_back(input, prepared, *prepared.failure);
+  PoolOf pool(input);
+  const std::int64_t cols = input.weight.cols;
+  TwoLevelGrid grid(input.weight.rows, cols, input.grid, search_weights(input.stats, input.grid, cols));
+  QUERNEL_TRY_STATUS(grid.find(input.weight, *pool));
+  if (!input.solver.static_groups) grid.find_groups_in_windows(prepared.order);
+  if (!solve(input.weight, prepared, grid, *pool)) {
+    return fall_back(input, prepared, "compensation left the range of float");
+  }
+  MethodOutcome outcome = finish(input, std::move(grid), *pool);
+  outcome.damp = prepared.damp;
+  outcome.dead_columns = prepared.dead_columns;
+  return outcome;
+}
+
+}  // namespace
+
+Result<MethodOutcome> run_qoq(const MethodInput& input) {
+  QUERNEL_TRY_STATUS(check_input(input));
+  QUERNEL_TRY_STATUS(check_specification(input));
+  if (input.stats == nullptr) {
+    return Error(Fault::invalid_argument, "qoq needs calibration statistics").with_hint("give calibration text");
+  }
+  if (input.prepared != nullptr) {
+    QUERNEL_CHECK(is_prepared_for(*input.prepared, input.weight.cols, input.grid, input.solver),
+                  "a Hessian prepared for another job");
+    return solve_two_level(input, *input.prepared);
+  }
+  QUERNEL_TRY(const PreparedHessian prepared, prepare_hessian(*input.stats, input.grid, input.solver));
+  return solve_two_level(input, prepared);
+}
+
+}  // namespace quernel::quant
