@@ -17,7 +17,6 @@ Result<runtime::Precision> parse_precision(const std::string& name) {
   return Error(Fault::usage, "unknown precision").in_field("--precision").expect("f32, bf16", "'" + name + "'");
 }
 
-<<<<<<< HEAD
 std::string source_identity(const std::string& path) {
   const model::Checkpoint checkpoint = take(model::Checkpoint::open(path));
   std::string identity;
@@ -26,8 +25,6 @@ std::string source_identity(const std::string& path) {
   return identity;
 }
 
-Result<LoadedModel> load_model(const std::string& path, sys::ThreadPool& pool, runtime::Precision precision) {
-=======
 runtime::SimulatedBits to_runtime(const SimulatedBits& bits) {
   return {.activation_bits = bits.activation_bits,
           .activation_group = bits.activation_group,
@@ -38,7 +35,6 @@ runtime::SimulatedBits to_runtime(const SimulatedBits& bits) {
 Result<LoadedModel> load_model(const std::string& path, sys::ThreadPool& pool, runtime::Precision precision,
                                const runtime::SimulatedBits& simulated) {
   QUERNEL_TRY_STATUS(runtime::validate(simulated));
->>>>>>> simulate
   QUERNEL_TRY(model::Checkpoint checkpoint, model::Checkpoint::open(path));
   LoadedModel loaded;
   loaded.checkpoint = std::make_unique<model::Checkpoint>(std::move(checkpoint));

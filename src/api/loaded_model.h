@@ -20,14 +20,10 @@ struct LoadedModel {
 // Threads: 0 becomes all cores of this process.
 std::unique_ptr<sys::ThreadPool> make_pool(int threads);
 Result<runtime::Precision> parse_precision(const std::string& name);
-<<<<<<< HEAD
 // Names a model's files by their content. Throws Failure.
 std::string source_identity(const std::string& path);
-Result<LoadedModel> load_model(const std::string& path, sys::ThreadPool& pool, runtime::Precision precision);
-=======
 runtime::SimulatedBits to_runtime(const SimulatedBits& bits);
 Result<LoadedModel> load_model(const std::string& path, sys::ThreadPool& pool, runtime::Precision precision,
                                const runtime::SimulatedBits& simulated = {});
->>>>>>> simulate
 
 }  // namespace quernel::api
