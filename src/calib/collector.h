@@ -43,6 +43,8 @@ struct CalibratorOptions {
   sys::MemoryBudget* budget =
       nullptr;               // null: no ceiling; else the plan is chosen by, and reserved from, what is free in it
   std::string spill_folder;  // existing folder; used only where the plan spills
+  bool channel_stats = false;      // LayerStats::mean_abs and max_abs too
+  std::int64_t sample_rows = 0;    // LayerStats::sample has at most this many rows
 };
 
 class BlockCalibrator {

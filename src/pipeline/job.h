@@ -12,6 +12,7 @@
 #include "calib/sampling.h"
 #include "quant/spec.h"
 #include "runtime/precision.h"
+#include "transform/spec.h"
 
 namespace quernel::pipeline {
 
@@ -31,6 +32,7 @@ struct QuantizeJob {
   quant::GridSpec grid;
   bool auto_group_size = false;  // grid.group_size becomes the largest of 128, 64, 32 that divides every input width
   quant::SolverSpec solver;
+  transform::TransformSpec transform;
   std::vector<std::string> formats{"compressed-tensors"};
   std::vector<std::string> ignore;  // regular expressions on module names: those stay dense
   CalibrationChoice calibration;
@@ -71,6 +73,22 @@ struct VerifyReport {
   double logits_tolerance = 0.0;
 };
 
+// One input site over all layers.
+struct PreparedSite {
+  std::string site;
+  std::int64_t scaled = 0;   // layers that got factors
+  double error_ratio = 1.0;  // mean over layers of the search's error with factors to that without
+};
+
+struct PrepareReport {
+  std::string name;  // "smoothquant+quarot"
+  double logits_max_abs = 0.0;          // changed model against the source
+  double logits_max_abs_rounded = 0.0;  // after its dense tensors were rounded to the source's type
+  std::vector<PreparedSite> sites;      // of transforms that scale
+  double seconds = 0.0;
+  bool resumed = false;
+};
+
 struct JobReport {
   std::string output;
   std::vector<std::string> formats;
@@ -85,6 +103,7 @@ struct JobReport {
   double model_bits_per_weight = 0.0;    // all bytes out over all parameters, first format
   double seconds = 0.0;
   std::uint64_t peak_resident_bytes = 0;
+  std::optional<PrepareReport> prepared;
   VerifyReport verify;
   bool already_done = false;  // --resume met a finished output of the same job
 };

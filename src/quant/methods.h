@@ -8,6 +8,7 @@
 namespace quernel::quant {
 
 Result<MethodOutcome> run_rtn(const MethodInput& input);
+Result<MethodOutcome> run_awq(const MethodInput& input);
 Result<MethodOutcome> run_gptq(const MethodInput& input);
 
 // Specification sound, weight finite, statistics of the weight's width. Errors: invalid_argument, naming the entry.
