@@ -24,6 +24,13 @@ void add_method_options(CLI::App& command, Settings& settings) {
   command.add_option("--method,-m", settings.options.method, "Quantization method; see `quernel methods`")
       ->group(group)
       ->capture_default_str();
+  std::string choices;
+  for (const std::string& choice : api::preprocess_choices()) choices += (choices.empty() ? "" : "|") + choice;
+  command
+      .add_option("--preprocess,-p", settings.options.preprocess,
+                  "Change of the model before it is quantized: " + choices)
+      ->group(group)
+      ->default_str("the method's own");
   for (const api::MethodOption& row : api::method_options()) {
     const std::string short_name = row.name == "bits" ? ",-b" : row.name == "group-size" ? ",-g" : "";
     const std::string default_text = row.name == "group-size" ? "largest of 128, 64, 32 that fits" : row.default_value;

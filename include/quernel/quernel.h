@@ -73,7 +73,8 @@ struct QuantizeOptions {
   std::string source;  // Hugging Face folder or GGUF file
   std::string output;  // folder to write
   std::string method = "gptq";
-  // Options of the method by name, as method_options() lists them: {"bits", "4"}, {"group-size", "64"}. Those not named keep
+  std::string preprocess;  // none, smoothquant, awq, quarot, smoothquant+quarot; empty: the method's own choice
+  // Options of the method and of the preprocessing by name, as method_options() lists them: {"bits", "4"}, {"group-size", "64"}. Those not named keep
   // their defaults; without "group-size" it is the largest of 128, 64, 32 that divides every input width.
   std::map<std::string, std::string> method_options;
   std::vector<std::string> formats;         // empty: compressed-tensors, or what the method is written in
@@ -158,10 +159,11 @@ struct MethodOption {
   std::string default_value;  // "128"
   std::string choices;        // "1 or more, -1"
   std::string help;
-  std::vector<std::string> methods;  // that have it
+  std::vector<std::string> methods;  // that have it, and transforms of the preprocessing
 };
 
-// Every option that some method has, once.
+std::vector<std::string> preprocess_choices();
+// Every option that some method or transform has, once.
 std::vector<MethodOption> method_options();
 
 // The candidate nearest to a mistyped word, or an empty string where none is near.

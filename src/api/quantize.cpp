@@ -8,6 +8,7 @@
 #include "pipeline/run_job.h"
 #include "quant/method.h"
 #include "quernel/quernel.h"
+#include "transform/transform.h"
 
 namespace quernel::api {
 
@@ -37,7 +38,12 @@ pipeline::QuantizeJob to_job(const QuantizeOptions& options) {
   job.source = options.source;
   job.output = options.output;
   job.method = options.method;
-  for (const auto& [name, value] : options.method_options) take(quant::set_option(name, value, job.grid, job.solver));
+  for (const auto& [name, value] : options.method_options)
+    take(transform::has_option(name) ? transform::set_option(name, value, job.transform)
+                                     : quant::set_option(name, value, job.grid, job.solver));
+  const std::string preprocess =
+      options.preprocess.empty() ? take(quant::find_method(job.method))->default_preprocess : options.preprocess;
+  job.transform.chain = take(transform::parse_preprocess(preprocess));
   job.auto_group_size = !options.method_options.contains("group-size");
   job.formats = formats_of(options);
   if (!options.method_options.contains("scale-dtype")) job.grid.scale_dtype = automatic_scale_dtype(options);

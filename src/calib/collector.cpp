@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "calib/channel_stats.h"
 #include "calib/hessian.h"
 #include "calib/hidden_store.h"
 #include "calib/state_file.h"
@@ -263,16 +265,23 @@ Result<quant::LayerStats> BlockCalibrator::collect(const runtime::LayerWeights& 
   const std::int64_t width = model::site_width(*state.config, site);
   quant::LayerStats stats;
   stats.hessian = Matrix(width, width);
+  std::optional<ChannelStats> channels;
+  if (state.options.channel_stats) channels.emplace(width);
+  RowSample sample(state.samples->num_tokens(), width, state.options.sample_rows);
   state.stored_is_valid = false;
   for (const Chunk& chunk : state.chunks) {
     QUERNEL_TRY_STATUS(sys::check_interrupt());
-    accumulate_hessian(state.site_input(weights, site, chunk), state.options.precision, stats.hessian,
-                       *state.options.pool);
+    const ConstMatrixView inputs = state.site_input(weights, site, chunk);
+    accumulate_hessian(inputs, state.options.precision, stats.hessian, *state.options.pool);
+    if (channels.has_value()) channels->add(inputs, *state.options.pool);
+    sample.add(inputs);
     stats.num_tokens += chunk.num_rows;
     state.hidden.release(chunk.first_row, chunk.num_rows);
   }
   finish_hessian(stats.hessian);
   QUERNEL_TRY_STATUS(check_diagonal(stats.hessian, state.layer, site));
+  if (channels.has_value()) channels->finish(stats);
+  stats.sample = std::move(sample).take();
   state.stored_is_valid = is_kept(site) && !state.plan.recompute;
   return stats;
 }

@@ -19,9 +19,12 @@ Error nonfinite_error(const std::string& name, float found) {
   return Error(Fault::corrupt, "weights must be finite").in_tensor(name).expect("finite values", fmt::to_string(found));
 }
 
+}  // namespace
+
 // Values of one chunk in their new type. Overflow of a finite value is the caller's choice of type, not a damaged
 // source.
-Status narrow(std::span<const float> values, DType dtype, const std::string& name, std::vector<std::byte>& out) {
+Status narrow_values(std::span<const float> values, DType dtype, const std::string& name,
+                     std::vector<std::byte>& out) {
   out.resize(values.size() * size_of(dtype));
   if (const std::int64_t bad = first_nonfinite(values); bad >= 0) {
     return nonfinite_error(name, values[static_cast<std::size_t>(bad)]);
@@ -46,8 +49,6 @@ Status narrow(std::span<const float> values, DType dtype, const std::string& nam
   std::memcpy(out.data(), halves.data(), out.size());
   return ok_status();
 }
-
-}  // namespace
 
 DenseTensors::DenseTensors(const model::Checkpoint& source, const std::set<std::string>& quantized, DType gguf_dtype)
     : source_(source) {
@@ -98,7 +99,7 @@ Status DenseTensors::stream_decoded(const io::PlannedTensor& tensor, const io::B
   std::vector<std::byte> bytes;
   for (std::size_t offset = 0; offset < all.size(); offset += kChunkElements) {
     const auto part = all.subspan(offset, std::min(kChunkElements, all.size() - offset));
-    QUERNEL_TRY_STATUS(narrow(part, tensor.dtype, tensor.name, bytes));
+    QUERNEL_TRY_STATUS(narrow_values(part, tensor.dtype, tensor.name, bytes));
     QUERNEL_TRY_STATUS(sink(bytes));
   }
   return ok_status();

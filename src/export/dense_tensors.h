@@ -5,7 +5,9 @@
 // Threads  const access from one thread
 #pragma once
 
+#include <cstddef>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,10 @@
 #include "model/checkpoint.h"
 
 namespace quernel::exporting {
+
+// Bytes of values in another float type (F16, BF16 or F32), rounded once. Errors: as above, naming the tensor.
+Status narrow_values(std::span<const float> values, DType dtype, const std::string& tensor,
+                     std::vector<std::byte>& out);
 
 class DenseTensors {
  public:

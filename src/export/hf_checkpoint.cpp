@@ -156,6 +156,7 @@ class Writer {
     manifest_.source["name"] = base_model();
     manifest_.source["kind"] = gguf ? "gguf" : "hugging_face";
     if (gguf) manifest_.source["dense_dtype"] = to_string(options_.gguf_dense_dtype);
+    if (!options_.prepared_by.empty()) manifest_.source["prepared_by"] = options_.prepared_by;
     manifest_.quantization = quantization;
   }
 

@@ -49,6 +49,7 @@ struct ExportOptions {
   bool compact_scales = false;  // compressed-tensors: 16-bit scales even where exact loading in float32 needs 32
   Existing existing = Existing::refuse;
   std::string base_model;  // for the model card; empty: the name of the source
+  std::string prepared_by;  // transforms between the base model and the source that is exported; empty: none
 };
 
 struct ExportedCheckpoint {

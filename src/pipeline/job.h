@@ -14,6 +14,7 @@
 #include "quant/spec.h"
 #include "runtime/precision.h"
 #include "runtime/simulated.h"
+#include "transform/spec.h"
 
 namespace quernel::pipeline {
 
@@ -33,6 +34,7 @@ struct QuantizeJob {
   quant::GridSpec grid;
   bool auto_group_size = false;  // grid.group_size becomes the largest of 128, 64, 32 that divides every input width
   quant::SolverSpec solver;
+  transform::TransformSpec transform;
   std::vector<std::string> formats{"compressed-tensors"};
   std::vector<std::string> ignore;  // regular expressions on module names: those stay dense
   CalibrationChoice calibration;
@@ -81,6 +83,22 @@ struct JudgeReport {
   std::optional<double> kld;                  // mean, on held-out calibration text, where a limit was given
 };
 
+// One input site over all layers.
+struct PreparedSite {
+  std::string site;
+  std::int64_t scaled = 0;   // layers that got factors
+  double error_ratio = 1.0;  // mean over layers of the search's error with factors to that without
+};
+
+struct PrepareReport {
+  std::string name;  // "smoothquant+quarot"
+  double logits_max_abs = 0.0;          // changed model against the source
+  double logits_max_abs_rounded = 0.0;  // after its dense tensors were rounded to the source's type
+  std::vector<PreparedSite> sites;      // of transforms that scale
+  double seconds = 0.0;
+  bool resumed = false;
+};
+
 struct JobReport {
   std::string output;
   std::vector<std::string> formats;
@@ -95,6 +113,7 @@ struct JobReport {
   double model_bits_per_weight = 0.0;    // all bytes out over all parameters, first format
   double seconds = 0.0;
   std::uint64_t peak_resident_bytes = 0;
+  std::optional<PrepareReport> prepared;
   VerifyReport verify;
   JudgeReport judge;
   bool already_done = false;  // --resume met a finished output of the same job

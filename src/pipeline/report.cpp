@@ -10,6 +10,7 @@
 #include "sys/clock.h"
 #include "sys/cpu.h"
 #include "sys/memory.h"
+#include "transform/transform.h"
 
 namespace quernel::pipeline {
 
@@ -43,10 +44,23 @@ Json module_json(const ModuleReport& module, const JobPlan& plan) {
 Json method_json(const QuantizeJob& job, const JobPlan& plan) {
   Json json{{"name", plan.method->name}};
   json.update(method_options(plan));
+  json["preprocess"] = {{"name", transform::to_string(plan.transform.chain)},
+                        {"options", transform::chain_options(plan.transform)}};
   json["ignore"] = job.ignore;
   json["formats"] = job.formats;
   if (job.simulated.any()) json["simulated_while_calibrating"] = runtime::to_string(job.simulated);
   return json;
+}
+
+Json prepared_json(const PrepareReport& report) {
+  Json sites = Json::array();
+  for (const PreparedSite& site : report.sites)
+    sites.push_back({{"site", site.site}, {"layers_scaled", site.scaled}, {"error_ratio", site.error_ratio}});
+  return {{"logits_max_abs", report.logits_max_abs},
+          {"logits_max_abs_rounded", report.logits_max_abs_rounded},
+          {"seconds", report.seconds},
+          {"resumed", report.resumed},
+          {"sites", std::move(sites)}};
 }
 
 struct LossSummary {
@@ -126,6 +140,7 @@ Json report_json(const QuantizeJob& job, const LoadedSource& source, const JobPl
                     {"logits_max_abs", report.verify.logits_max_abs},
                     {"logits_tolerance", report.verify.logits_tolerance}};
   json["sanity"] = judge_json(report.judge);
+  if (report.prepared.has_value()) json["checks"]["prepared"] = prepared_json(*report.prepared);
   return json;
 }
 
@@ -153,6 +168,9 @@ std::string report_text(const JobReport& report) {
        fmt::format("{} -> {} ({}; decoder {:.3f} bits a weight, whole model {:.3f})",
                    sys::format_bytes(report.bytes_in), sys::format_bytes(report.bytes_out),
                    fmt::join(report.formats, " + "), report.decoder_bits_per_weight, report.model_bits_per_weight));
+  if (report.prepared.has_value())
+    line("prepared", fmt::format("{}: logits within {:.1e} of the source, {}", report.prepared->name,
+                                 report.prepared->logits_max_abs, sys::format_duration(report.prepared->seconds)));
   line("loss", fmt::format("mean {:.2e}, worst {:.2e} ({})", losses.mean, losses.worst, losses.worst_name));
   if (losses.fallbacks > 0) line("fall-backs", fmt::format("{} modules were rounded to nearest", losses.fallbacks));
   line("verified", fmt::format("{} modules bit for bit, {} other tensors, logits within {:.1e}",

@@ -12,6 +12,7 @@
 #include "pipeline/step1_load.h"
 #include "pipeline/step2_sample.h"
 #include "pipeline/step3_plan.h"
+#include "pipeline/step3b_prepare.h"
 #include "pipeline/step4_quantize.h"
 #include "pipeline/step5_write.h"
 #include "pipeline/step6_verify.h"
@@ -20,6 +21,7 @@
 #include "sys/atomic_file.h"
 #include "sys/clock.h"
 #include "sys/mapped_file.h"
+#include "transform/transform.h"
 
 namespace quernel::pipeline {
 
@@ -59,7 +61,8 @@ Status check_disk(const QuantizeJob& job, const LoadedSource& source, const std:
   const auto others = static_cast<std::uint64_t>(source.parameters - source.quantized_parameters);
   const std::uint64_t store = weights * 5 / 4;  // a byte a code, scales and zero points beside it
   const std::uint64_t format = weights * static_cast<std::uint64_t>(job.grid.bits + 1) / 8 + others * 4;
-  const std::uint64_t wanted = store + format * job.formats.size();
+  const std::uint64_t prepared = job.transform.chain.empty() ? 0 : (weights + 2 * others) * 4;
+  const std::uint64_t wanted = store + format * job.formats.size() + prepared;
   const std::uint64_t free = std::min(sys::free_disk_bytes(work_path), sys::free_disk_bytes(job.output));
   if (free == 0 || free >= wanted) return {};
   return Error(Fault::out_of_disk, "the job would not fit on the disk")
@@ -68,7 +71,8 @@ Status check_disk(const QuantizeJob& job, const LoadedSource& source, const std:
 }
 
 std::string plan_note(const QuantizeJob& job, const LoadedSource& source, const JobPlan& plan) {
-  return fmt::format("{} -> {}: {} {} bit, group {}, {}; {} of {} M parameters; {}", job.source, job.output,
+  const std::string before = plan.transform.chain.empty() ? "" : transform::to_string(plan.transform.chain) + " + ";
+  return fmt::format("{} -> {}: {}{} {} bit, group {}, {}; {} of {} M parameters; {}", job.source, job.output, before,
                      plan.method->name, plan.grid.bits, plan.grid.group_size, quant::to_string(plan.grid.symmetry),
                      source.quantized_parameters / 1'000'000, source.parameters / 1'000'000, plan.numerics);
 }
@@ -106,7 +110,7 @@ Result<JobOutcome> run_job(const QuantizeJob& job, sys::ProgressSink& progress) 
   QUERNEL_TRY(const LoadedSource source, step1_load(job));
   QUERNEL_TRY(const JobPlan plan, step3_plan(job, source));
   std::optional<CalibrationSet> calibration;
-  if (plan.method->needs_statistics) {
+  if (needs_calibration(plan)) {
     QUERNEL_TRY(calibration, step2_sample(job, source, sink));
   }
   const Json identity = job_identity(job, source, plan, calibration);
@@ -132,17 +136,31 @@ Result<JobOutcome> run_job(const QuantizeJob& job, sys::ProgressSink& progress) 
   const ModuleStore store(work.layers_folder());
   sys::ThreadPool pool(job.threads > 0 ? job.threads : sys::usable_cores());
   sys::MemoryBudget budget(job.max_memory_bytes);
+  const CalibrationSet* const calibration_set = calibration.has_value() ? &*calibration : nullptr;
+  QUERNEL_TRY(const std::optional<Prepared> prepared, step3b_prepare({.source = source,
+                                                                      .plan = plan,
+                                                                      .calibration = calibration_set,
+                                                                      .precision = job.precision,
+                                                                      .identity = identity,
+                                                                      .work = work,
+                                                                      .pool = pool,
+                                                                      .budget = budget,
+                                                                      .progress = sink}));
+  // From here on the prepared checkpoint is the source; `source` keeps what the user gave, for names and sizes.
+  const LoadedSource& prepared_source = prepared.has_value() ? prepared->source : source;
+  if (prepared.has_value()) report.prepared = prepared->report;
+  const CalibrationSet* const solver_calibration = plan.method->needs_statistics ? calibration_set : nullptr;
   QUERNEL_TRY(report.modules, step4_quantize({.job = job,
-                                              .source = source,
+                                              .source = prepared_source,
                                               .plan = plan,
-                                              .calibration = calibration.has_value() ? &*calibration : nullptr,
+                                              .calibration = solver_calibration,
                                               .work = work,
                                               .store = store,
                                               .pool = pool,
                                               .budget = budget,
                                               .progress = sink}));
-  QUERNEL_TRY(const auto written, step5_write(job, source, plan, store, sink));
-  QUERNEL_TRY(report.verify, step6_verify(source, plan, store, written, pool, sink));
+  QUERNEL_TRY(const auto written, step5_write(job, prepared_source, plan, store, sink));
+  QUERNEL_TRY(report.verify, step6_verify(prepared_source, plan, store, written, pool, sink));
   std::optional<CalibrationSet> text;  // to judge on, for a method that needs none
   if (job.max_kld > 0 && !calibration.has_value()) {
     QUERNEL_TRY(text, step2_sample(job, source, sink));

@@ -10,6 +10,7 @@
 #include "quant/options.h"
 #include "sys/cpu.h"
 #include "tensor/linalg.h"
+#include "transform/transform.h"
 
 namespace quernel::pipeline {
 
@@ -47,6 +48,16 @@ Status check_formats(const QuantizeJob& job, const quant::Method& method) {
   return {};
 }
 
+Status check_transforms(const QuantizeJob& job, const quant::Method& method, const model::ModelConfig& config) {
+  for (const std::string& name : job.transform.chain) {
+    if (std::find(method.combines_with.begin(), method.combines_with.end(), name) != method.combines_with.end()) continue;
+    return Error(Fault::unsupported, fmt::format("method {} is not combined with {}", method.name, name))
+        .in_field("--preprocess")
+        .expect(fmt::format("none, {}", fmt::join(method.combines_with, ", ")), name);
+  }
+  return transform::check_chain(job.transform, config);
+}
+
 }  // namespace
 
 Result<JobPlan> step3_plan(const QuantizeJob& job, const LoadedSource& source) {
@@ -56,6 +67,8 @@ Result<JobPlan> step3_plan(const QuantizeJob& job, const LoadedSource& source) {
   QUERNEL_TRY_STATUS(check_formats(job, *plan.method));
   plan.grid = job.grid;
   plan.solver = job.solver;
+  plan.transform = job.transform;
+  QUERNEL_TRY_STATUS(check_transforms(job, *plan.method, source.checkpoint.config()));
   if (job.auto_group_size) plan.grid.group_size = largest_common_group(source);
   QUERNEL_TRY_STATUS(quant::validate(plan.grid));
   QUERNEL_TRY_STATUS(quant::validate(plan.solver));
@@ -75,6 +88,14 @@ Result<JobPlan> step3_plan(const QuantizeJob& job, const LoadedSource& source) {
   return plan;
 }
 
+bool needs_calibration(const JobPlan& plan) {
+  bool needed = plan.method->needs_statistics;
+  for (const transform::Transform& row : transform::transforms())
+    needed = needed || (row.needs_statistics() && std::find(plan.transform.chain.begin(), plan.transform.chain.end(),
+                                                            row.name) != plan.transform.chain.end());
+  return needed;
+}
+
 Json method_options(const JobPlan& plan) {
   Json options = Json::object();
   for (const quant::MethodOption& option : plan.method->options)
@@ -87,7 +108,10 @@ Json job_identity(const QuantizeJob& job, const LoadedSource& source, const JobP
   Json identity{{"quernel", kVersion},         {"source", to_json(source.files)},
                 {"method", plan.method->name}, {"options", method_options(plan)},
                 {"ignore", job.ignore},        {"formats", job.formats}};
-  if (!plan.method->needs_statistics) return identity;
+  if (!plan.transform.chain.empty())
+    identity["preprocess"] = {{"name", transform::to_string(plan.transform.chain)},
+                              {"options", transform::chain_options(plan.transform)}};
+  if (!needs_calibration(plan)) return identity;
   identity["numerics"] = plan.numerics;
   if (job.simulated.any()) identity["simulated"] = runtime::to_string(job.simulated);
   if (calibration.has_value()) identity["calibration"] = calibration->description;

@@ -21,6 +21,7 @@ struct JobPlan {
   const quant::Method* method = nullptr;
   quant::GridSpec grid;  // group size resolved
   quant::SolverSpec solver;
+  transform::TransformSpec transform;
   model::QuantizationInfo info;
   double nominal_bits_per_weight = 0.0;  // of the quantized modules
   std::string numerics;                  // instruction set, library, precision
@@ -28,6 +29,9 @@ struct JobPlan {
 
 // The method and grid that the job asks for, checked against the model; needs no calibration data.
 Result<JobPlan> step3_plan(const QuantizeJob& job, const LoadedSource& source);
+
+// The method or a transform looks at activations.
+bool needs_calibration(const JobPlan& plan);
 
 // The method's options as they were resolved, by name.
 Json method_options(const JobPlan& plan);

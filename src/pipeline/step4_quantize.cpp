@@ -184,6 +184,8 @@ Result<StoredModule> Walk::quantize(const model::LinearModule& module, std::int6
   input.solver = context_.plan.solver;
   input.pool = &context_.pool;
   input.prepared = prepared;
+  for (const model::ModulePart& part : module.parts)
+    if (part.linear == model::Linear::q || part.linear == model::Linear::k) input.score_rows += part.num_rows;
   auto outcome = context_.plan.method->run(input);
   if (!outcome.ok()) return std::move(outcome).error().in_tensor(module.name);
   StoredModule stored;

@@ -4,6 +4,9 @@
 #include <string>
 #include <utility>
 
+#include "export/side_files.h"
+#include "transform/transform.h"
+
 namespace quernel::pipeline {
 
 std::vector<std::string> module_names(const LoadedSource& source) {
@@ -33,6 +36,8 @@ exporting::ExportOptions export_options(const QuantizeJob& job) {
   options.formats = job.formats;
   // A resumed job clears what its own earlier run left; the exporter refuses folders that are not ours either way.
   options.existing = job.overwrite || job.resume ? exporting::Existing::overwrite : exporting::Existing::refuse;
+  options.base_model = exporting::base_model_name(job.source);
+  if (!job.transform.chain.empty()) options.prepared_by = transform::to_string(job.transform.chain);
   return options;
 }
 

@@ -3,6 +3,7 @@
 // Layout   state.json   identity of the job (pipeline/fingerprint.h); written first
 //          lock         held by flock while a process works here
 //          layers/      one file a finished module (pipeline/module_store.h)
+//          prepared/    the source after its transforms, as a checkpoint (pipeline/step3b_prepare.h)
 //          hidden/      hidden states at a layer boundary: layer_NNN, the newest counts
 // Every file appears whole under its name (sys/atomic_file.h); a leftover temporary file is ignored and removed.
 //
@@ -35,6 +36,7 @@ class WorkDir {
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::string layers_folder() const { return path_ + "/layers"; }
   [[nodiscard]] std::string spill_folder() const { return path_ + "/spill"; }
+  [[nodiscard]] std::string prepared_folder() const { return path_ + "/prepared"; }
   [[nodiscard]] std::string hidden_path(std::int64_t layer) const;
   // The newest saved boundary, as the index of the layer that comes next.
   [[nodiscard]] std::optional<std::int64_t> newest_hidden() const;

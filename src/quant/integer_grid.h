@@ -34,6 +34,10 @@ class IntegerGrid final : public Grid {
   // Finds every group's grid on these weights [rows, cols], groups of neighbouring columns. Without `make_finder` it is
   // GridFinder's.
   Status find_groups(ConstMatrixView weight, sys::ThreadPool& pool, const MakeGroupFinder& make_finder = {});
+  // Instead: grids that the caller has found, every (row, group) once; a row by one thread.
+  void take_group(std::int64_t row, std::int64_t group, float scale, std::int32_t zero_point) {
+    set_group(row, group, scale, zero_point);
+  }
   // Instead: a group's grid is found when the solver reaches it. `order` [cols] is the solver's; where it keeps groups
   // together (natural, group-aware) they stay the neighbouring columns, else group i is the i-th window of the order.
   void find_groups_in_windows(std::span<const std::int32_t> order);

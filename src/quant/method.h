@@ -29,6 +29,7 @@ struct MethodInput {
   const LayerStats* stats = nullptr;  // null where the method needs none and none was collected
   GridSpec grid;
   SolverSpec solver;
+  std::int64_t score_rows = 0;      // leading rows that make queries and keys: AWQ does not clip them
   sys::ThreadPool* pool = nullptr;  // null: the calling thread
   // Made from `stats`, `grid` and `solver` by prepare_hessian(), once for all linears that share the input; null: the
   // method makes its own where it needs one.
@@ -60,7 +61,8 @@ struct Method {
   bool needs_statistics = false;
   std::vector<int> bits;
   std::vector<std::string> formats;        // export formats that can hold its result
-  std::vector<std::string> combines_with;  // preprocessing it may be combined with
+  std::vector<std::string> combines_with;  // transforms it may be combined with
+  std::string default_preprocess = "none";  // where the user asks for none by name
   std::vector<MethodOption> options;
   MethodFunction run = nullptr;
 };

@@ -10,6 +10,7 @@ namespace quernel::quant {
 
 Result<MethodOutcome> run_rtn(const MethodInput& input);
 Result<MethodOutcome> run_hqq(const MethodInput& input);
+Result<MethodOutcome> run_awq(const MethodInput& input);
 Result<MethodOutcome> run_gptq(const MethodInput& input);
 Result<MethodOutcome> run_qoq(const MethodInput& input);
 

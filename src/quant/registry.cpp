@@ -23,14 +23,25 @@ std::vector<MethodOption> without_search(std::vector<MethodOption> options) {
 
 std::vector<Method> make_methods() {
   const std::vector<std::string> integer_formats = {"gptq", "compressed-tensors"};
+  const std::vector<std::string> every_transform = {"smoothquant", "awq", "quarot"};
   std::vector<Method> rows;
+  rows.push_back({.name = "awq",
+                  .summary = "Rounds to the nearest value of grids whose ranges are clipped where the outputs gain by it",
+                  .source = "Lin et al., AWQ, MLSys 2024; its scales are the preprocessing of the same name",
+                  .needs_statistics = true,
+                  .bits = {3, 4, 8},
+                  .formats = integer_formats,
+                  .combines_with = {"awq", "smoothquant"},
+                  .default_preprocess = "awq",
+                  .options = without_search(grid_options()),
+                  .run = run_awq});
   rows.push_back({.name = "gptq",
                   .summary = "Rounds column by column and lets the columns still open make up for each error",
                   .source = "Frantar et al., GPTQ, ICLR 2023",
                   .needs_statistics = true,
                   .bits = {2, 3, 4, 8},
                   .formats = integer_formats,
-                  .combines_with = {},
+                  .combines_with = every_transform,
                   .options = joined(grid_options(), solver_options()),
                   .run = run_gptq});
   rows.push_back({.name = "qoq",
@@ -39,7 +50,7 @@ std::vector<Method> make_methods() {
                   .needs_statistics = true,
                   .bits = {4},
                   .formats = {"quernel"},
-                  .combines_with = {},
+                  .combines_with = every_transform,
                   .options = joined(grid_options(), solver_options()),
                   .run = run_qoq});
   rows.push_back(
@@ -49,7 +60,7 @@ std::vector<Method> make_methods() {
        .needs_statistics = false,
        .bits = {2, 3, 4, 8},
        .formats = integer_formats,
-       .combines_with = {},
+       .combines_with = every_transform,
        .options = grid_options(),
        .run = run_rtn});
   rows.push_back({.name = "hqq",
@@ -58,7 +69,7 @@ std::vector<Method> make_methods() {
                   .needs_statistics = false,
                   .bits = {2, 3, 4, 8},
                   .formats = integer_formats,
-                  .combines_with = {},
+                  .combines_with = every_transform,
                   .options = joined(without_search(grid_options()), hqq_options()),
                   .run = run_hqq});
   return rows;

@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
 
 #include "base/check.h"
+#include "tensor/half.h"
 
 namespace quernel::runtime {
 namespace {
@@ -22,15 +24,6 @@ Error shape_error(const Checkpoint& checkpoint, const std::string& tensor, const
       .in_file(checkpoint.path())
       .in_tensor(tensor)
       .expect(expected, found);
-}
-
-LinearWeight from_matrix(Matrix matrix) {
-  LinearWeight weight;
-  weight.rows = matrix.rows();
-  weight.cols = matrix.cols();
-  weight.owned = std::make_shared<const Matrix>(std::move(matrix));
-  weight.f32 = weight.owned->view();
-  return weight;
 }
 
 // In place where the file's element type and alignment allow it, else decoded. Shape checked by the caller.
@@ -56,7 +49,7 @@ Result<LinearWeight> load_weight(const Checkpoint& checkpoint, const std::string
     }
   }
   QUERNEL_TRY(Matrix matrix, checkpoint.read_weight(module));
-  return from_matrix(std::move(matrix));
+  return own_weight(std::move(matrix));
 }
 
 Result<LinearWeight> load_checked(const Checkpoint& checkpoint, const std::string& module, std::int64_t rows,
@@ -133,10 +126,34 @@ Status load_norms(const Checkpoint& checkpoint, const std::string& prefix, Layer
 
 }  // namespace
 
+LinearWeight own_weight(Matrix matrix) {
+  LinearWeight weight;
+  weight.rows = matrix.rows();
+  weight.cols = matrix.cols();
+  weight.owned = std::make_shared<const Matrix>(std::move(matrix));
+  weight.f32 = weight.owned->view();
+  return weight;
+}
+
+Matrix widen(const LinearWeight& weight, std::int64_t first_row, std::int64_t num_rows) {
+  Matrix out = Matrix::uninitialized(num_rows, weight.cols);
+  for (std::int64_t row = 0; row < num_rows; ++row) {
+    if (weight.f32.data != nullptr) {
+      const std::span<const float> values = weight.f32.row(first_row + row);
+      std::copy(values.begin(), values.end(), out.row(row).begin());
+    } else {
+      bf16_to_float(weight.bf16.row(first_row + row), out.row(row));
+    }
+  }
+  return out;
+}
+
+Matrix widen(const LinearWeight& weight) { return widen(weight, 0, weight.rows); }
+
 void LayerWeights::replace(const model::LinearModule& module, Matrix weight) {
   QUERNEL_CHECK(weight.rows() == module.rows && weight.cols() == module.cols, "{}: [{}, {}] for [{}, {}]", module.name,
                 weight.rows(), weight.cols(), module.rows, module.cols);
-  const LinearWeight whole = from_matrix(std::move(weight));
+  const LinearWeight whole = own_weight(std::move(weight));
   for (const model::ModulePart& part : module.parts) {
     LinearWeight& linear = linears[static_cast<std::size_t>(part.linear)];
     std::vector<float> bias = std::move(linear.bias);

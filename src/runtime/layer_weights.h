@@ -29,6 +29,12 @@ struct LinearWeight {
   std::vector<float> bias;              // [rows] or empty
 };
 
+// A weight of its own, without a bias.
+LinearWeight own_weight(Matrix matrix);
+// Rows [first_row, first_row + num_rows) as fp32; all of them.
+Matrix widen(const LinearWeight& weight, std::int64_t first_row, std::int64_t num_rows);
+Matrix widen(const LinearWeight& weight);
+
 struct LayerWeights {
   std::int64_t index = 0;
   std::array<LinearWeight, model::kNumLinears> linears;  // by model::Linear

@@ -72,6 +72,33 @@ class Command(unittest.TestCase):
                 self.assertIn("quantization_config", json.loads((out / name / "config.json").read_text()))
             quernel("verify", out, "--against", self.model)
 
+    def test_preprocessing(self):
+        for preprocess, method in (("smoothquant", "rtn"), ("awq", "gptq"), ("quarot", "gptq"), ("smoothquant+quarot", "rtn"), (None, "awq")):
+            out = self.folder / f"prepared_{preprocess}_{method}"
+            chosen = ["--preprocess", preprocess] if preprocess else []
+            stdout, _ = quernel("quantize", self.model, "-o", out, *self.job(), "--method", method, *chosen, "--json")
+            report = json.loads(stdout)
+            self.assertEqual(report["method"]["preprocess"]["name"], preprocess or "awq")
+            self.assertLess(report["checks"]["prepared"]["logits_max_abs"], 1e-3)
+            self.assertEqual(report["source"]["path"], str(self.model))
+            self.assertEqual(report["totals"]["bytes_in"], (self.model / "model.safetensors").stat().st_size)
+            tied = json.loads((out / "config.json").read_text())["tie_word_embeddings"]
+            self.assertEqual(tied, "quarot" not in (preprocess or ""))
+            self.assertIn('base_model: "model"', (out / "README.md").read_text())
+            stdout, _ = quernel("verify", out, "--against", self.model)
+            self.assertIn(b"the files that the job was given", stdout)
+        other = tiny_model.write(self.folder / "other_model", seed=9)
+        _, error = quernel("verify", out, "--against", other, expect=5)
+        self.assertIn("another source", error)
+
+    def test_preprocessing_that_cannot_be(self):
+        out = self.folder / "no_preprocessing"
+        for chosen in (["--preprocess", "awq+quarot"], ["--preprocess", "quarott"], ["--method", "awq", "--preprocess", "quarot"]):
+            _, error = quernel("quantize", self.model, "-o", out, *self.job(), *chosen, expect=3)
+            self.assertIn("smoothquant", error)
+        quernel("quantize", self.model, "-o", out, *self.job(), "--smooth-alpha", "2", expect=1)
+        self.assertFalse(out.exists())
+
     def test_verify_finds_one_flipped_bit(self):
         damaged = self.folder / "damaged"
         shutil.copytree(self.out, damaged)

@@ -21,16 +21,18 @@ NOT_COMPARED = {"quernel/report.json", "quernel/layers.csv", "quernel/SHA256SUMS
 
 
 class Bench:
-    def __init__(self, program, shim, folder):
-        self.program, self.shim, self.folder = program, shim, folder
-        self.model = tiny_model.write(folder / "model")
+    def __init__(self, program, shim, folder, extra=()):
+        self.program, self.shim, self.folder, self.extra = program, shim, folder, extra
+        self.model = folder / "model"
+        if not self.model.exists():
+            tiny_model.write(self.model)
         self.text = tiny_model.calibration_text(folder / "calib.txt")
         self.passed = self.failed = 0
 
     def command(self, out, *more):
         return [self.program, "quantize", str(self.model), "-o", str(out), "--bits", "4", "--group-size", "32", "--asym",
                 "--calib", str(self.text), "--calib-samples", "6", "--calib-seqlen", "64", "--format", "gptq,compressed-tensors",
-                "--save-every", "0", "--progress", "none", *more]
+                "--save-every", "0", "--progress", "none", *self.extra, *more]
 
     def run(self, out, *more, env=None, expect=0):
         done = subprocess.run(self.command(out, *more), env={**os.environ, **(env or {})}, capture_output=True, text=True)
@@ -80,6 +82,21 @@ def killed_and_resumed(bench, out, reference, point):
     bench.check(f"kill point {point}", code == -signal.SIGKILL and not torn and whole, f"exit {code} {torn}")
 
 
+def prepared_job(program, shim, folder, points):
+    """The same of a job that changes the model first: killed while it prepares, it makes the same model again."""
+    bench = Bench(program, shim, folder, ["--preprocess", "smoothquant+quarot"])
+    out = folder / "prepared_out"
+    bench.run(out, "--threads", "1")
+    reference = bench.digest(out)
+    bench.clean(out)
+    bench.run(out, "--threads", "2", env={"LD_PRELOAD": bench.shim, "QUERNEL_KILL_COUNT": str(folder / "count")})
+    bench.check("prepared, 2 threads", bench.digest(out) == reference)
+    calls = int((folder / "count").read_text())
+    for i in range(points):
+        killed_and_resumed(bench, out, reference, 1 + round(i * (calls - 1) / max(points - 1, 1)))
+    return bench
+
+
 def main():
     program, shim = sys.argv[1:3]
     points = int(sys.argv[3]) if len(sys.argv) > 3 else 200
@@ -125,6 +142,9 @@ def main():
         bench.check("interrupted and resumed", bench.digest(out) == reference)
         bench.run(out, "--resume")
         bench.check("resuming a finished job changes nothing", bench.digest(out) == reference)
+        prepared = prepared_job(bench.program, bench.shim, folder, max(points // 5, 2))
+        bench.passed += prepared.passed
+        bench.failed += prepared.failed
         print(f"{len(chosen)} crash points of {calls}")
         print(f"{bench.passed} passed, {bench.failed} failed")
         return 1 if bench.failed else 0
