@@ -25,7 +25,7 @@ using runtime::LinearWeight;
 constexpr std::int64_t kRowsPerTask = 16;
 
 // x <- H x. One row of its own, so that the caller's loops decide what is in cache.
-void apply(const Hadamard& transform, std::span<double> x) {
+void turn_row(const Hadamard& transform, std::span<double> x) {
   transform.apply(BasicView<double>{x.data(), 1, static_cast<std::int64_t>(x.size())});
 }
 
@@ -68,7 +68,7 @@ class Rotation final : public ModelChange {
   // x <- x Q
   void turn(std::span<double> x) const {
     for (std::size_t i = 0; i < x.size(); ++i) x[i] *= signs_[i];
-    apply(residual_, x);
+    turn_row(residual_, x);
   }
 
   // Each row times gain (empty: 1), then turned.
@@ -99,14 +99,14 @@ class Rotation final : public ModelChange {
       std::vector<double> x(static_cast<std::size_t>(dim));
       for (std::int64_t col = 0; col < values.cols(); ++col) {
         for (std::int64_t i = 0; i < dim; ++i) x[static_cast<std::size_t>(i)] = values(head * dim + i, col);
-        apply(head_, x);
+        turn_row(head_, x);
         for (std::int64_t i = 0; i < dim; ++i)
           values(head * dim + i, col) = static_cast<float>(x[static_cast<std::size_t>(i)]);
       }
     });
     for (std::size_t first = 0; first < weight.bias.size(); first += static_cast<std::size_t>(dim))
       rotate_vector(std::span(weight.bias).subspan(first, static_cast<std::size_t>(dim)),
-                    [&](std::span<double> x) { apply(head_, x); });
+                    [&](std::span<double> x) { turn_row(head_, x); });
     put(weight, std::move(values));
   }
 
@@ -121,7 +121,7 @@ class Rotation final : public ModelChange {
       std::vector<double> part(static_cast<std::size_t>(count));
       for (std::int64_t row = 0; row < values.rows(); ++row) {
         for (std::int64_t i = 0; i < count; ++i) part[static_cast<std::size_t>(i)] = values(row, first + i);
-        if (head != nullptr) apply(*head, part);
+        if (head != nullptr) turn_row(*head, part);
         for (std::int64_t i = 0; i < count; ++i) columns(i, row) = part[static_cast<std::size_t>(i)];
       }
       for (std::int64_t i = 0; i < count; ++i) turn(columns.row(i));
