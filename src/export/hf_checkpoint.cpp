@@ -93,9 +93,9 @@ class Writer {
     const Origin& origin = origins_[index];
     if (origin.module == nullptr) return dense_.stream(plan_[index], sink);
     QUERNEL_TRY(const MatrixPointer matrix, input_.read(origin.module->name));
+    QUERNEL_TRY_STATUS(check_levels(origin.module->name, *matrix));
     if (origin.part == 0) {  // the codes: the one visit at which the whole matrix is checked
       QUERNEL_TRY_STATUS(check_matrix(format_input_, *origin.module, *matrix));
-      QUERNEL_TRY_STATUS(check_levels(origin.module->name, *matrix));
       manifest_.modules[origin.module->name].dequantized_sha256 = dequantized_sha256(*matrix);
       report_progress(origin.module->name);
     }

@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "base/rng.h"
 #include "runtime/block.h"
 #include "runtime/model_fixture.h"
 
@@ -14,8 +15,9 @@ namespace {
 
 using runtime::LoadedModel;
 
-struct Setup {
-  explicit Setup(const test::TinyModel& tiny) : loaded(tiny), rope(runtime::RopeTable::make(loaded.model->config())) {}
+struct Fixture {
+  explicit Fixture(const test::TinyModel& tiny)
+      : loaded(tiny), rope(runtime::RopeTable::make(loaded.model->config())) {}
   LoadedModel loaded;
   std::shared_ptr<const runtime::RopeTable> rope;
 
@@ -48,7 +50,7 @@ TEST(SmoothAttention, KeepsTheFunctionOfEveryArchitecture) {
   for (test::TinyModel tiny : test::tiny_models()) {
     SCOPED_TRACE(tiny.model_type);
     tiny.draw(3);
-    Setup setup(tiny);
+    Fixture setup(tiny);
     const Matrix input = some_input(tiny, 20);
     for (std::int64_t layer = 0; layer < tiny.num_layers(); ++layer) {
       runtime::LayerWeights weights = runtime::load_layer(*setup.loaded.checkpoint, layer).value();
@@ -98,7 +100,7 @@ TEST(SmoothAttention, LowersTheErrorOfFourBitKeysWithOutliers) {
     for (std::int64_t col = 0; col < query.cols; ++col)
       query.values[static_cast<std::size_t>(row * query.cols + col)] /= 25.0F;
   }
-  Setup setup(tiny);
+  Fixture setup(tiny);
   const Matrix input = some_input(tiny, 64);
   runtime::LayerWeights weights = runtime::load_layer(*setup.loaded.checkpoint, 0).value();
   const Matrix exact = setup.attention_of(weights, input, 16);
@@ -125,7 +127,7 @@ TEST(SmoothAttention, LowersTheErrorOfFourBitKeysWithOutliers) {
 TEST(SmoothAttention, RefusesMaximaThatAreNone) {
   test::TinyModel tiny = test::tiny_llama();
   tiny.draw(3);
-  Setup setup(tiny);
+  Fixture setup(tiny);
   runtime::LayerWeights weights = runtime::load_layer(*setup.loaded.checkpoint, 0).value();
   auto maxima = some_maxima(tiny.kv_heads * tiny.head_dim);
   maxima[2] = std::numeric_limits<float>::infinity();
