@@ -85,8 +85,12 @@ std::string text_hash(const std::string& path) {
 Json row_key(const CompareOptions& options, const std::string& source, const std::string& text, const Cell& cell) {
   Json key{{"version", pipeline::kVersion}, {"source", source}, {"text", text}};
   key["judge"] = {options.first_byte, options.context, options.windows};
-  key["calibration"] = {options.base.calibration, options.base.calibration_mode, options.base.calibration_samples,
-                        options.base.calibration_length, options.base.seed, options.base.precision};
+  key["calibration"] = {options.base.calibration,
+                        options.base.calibration_mode,
+                        options.base.calibration_samples,
+                        options.base.calibration_length,
+                        options.base.seed,
+                        options.base.precision};
   key["options"] = options.base.method_options;
   key["ignore"] = options.base.ignore;
   key["formats"] = options.base.formats;
@@ -102,7 +106,8 @@ Json stored_row(const std::string& path, const Json& key) {
   return row.ok() && row->is_object() && row->value("key", Json()) == key ? *row : Json();
 }
 
-Json measured_row(const CompareOptions& options, const Cell& cell, const std::string& folder, const Observer& observer) {
+Json measured_row(const CompareOptions& options, const Cell& cell, const std::string& folder,
+                  const Observer& observer) {
   Json row;
   const Json report = Json::parse(quantize(cell_options(options, cell, folder), observer).json);
   const Json kld = Json::parse(evaluate_kld(judge_options(options, folder), observer).json);
@@ -144,8 +149,9 @@ Report compare(const CompareOptions& options, const Observer& observer) {
   take(sys::make_folders(folder + "/cells"));
   const std::string source = source_identity(options.base.source);
   const std::string text = text_hash(options.text_path);
-  Json table{{"source", options.base.source}, {"text", options.text_path}, {"text_sha256", text},
-             {"first_byte", options.first_byte}, {"ctx", options.context}, {"windows", options.windows},
+  Json table{{"source", options.base.source}, {"text", options.text_path},
+             {"text_sha256", text},           {"first_byte", options.first_byte},
+             {"ctx", options.context},        {"windows", options.windows},
              {"rows", Json::array()}};
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const std::string name = cell_name(cells[i]);

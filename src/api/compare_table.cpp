@@ -16,9 +16,12 @@ struct Column {
   double factor;
 };
 
-constexpr std::array kColumns = {Column{"bits_per_weight", "bits a weight", 3, 1.0}, Column{"ppl", "perplexity", 3, 1.0},
-                                 Column{"kld", "KL divergence", 4, 1.0}, Column{"kld_p99", "99 %", 3, 1.0},
-                                 Column{"top1", "top-1 %", 1, 100.0}, Column{"seconds", "seconds", 1, 1.0}};
+constexpr std::array kColumns = {Column{"bits_per_weight", "bits a weight", 3, 1.0},
+                                 Column{"ppl", "perplexity", 3, 1.0},
+                                 Column{"kld", "KL divergence", 4, 1.0},
+                                 Column{"kld_p99", "99 %", 3, 1.0},
+                                 Column{"top1", "top-1 %", 1, 100.0},
+                                 Column{"seconds", "seconds", 1, 1.0}};
 
 std::string number(const Json& row, const Column& column) {
   const auto value = row.find(column.key);
@@ -49,7 +52,8 @@ std::string compare_markdown(const Json& table) {
     for (const Column& column : kColumns) fmt::format_to(std::back_inserter(text), " {} |", number(row, column));
     text += row.value("sane", Json(true)) == Json(false) ? " NOT SANE\n" : "\n";
   }
-  if (source > 0.0) fmt::format_to(std::back_inserter(text), "\nPerplexity of the source on this text: {:.3f}.\n", source);
+  if (source > 0.0)
+    fmt::format_to(std::back_inserter(text), "\nPerplexity of the source on this text: {:.3f}.\n", source);
   if (!refusals.empty()) text += "\nRefused:\n" + refusals;
   return text;
 }
@@ -62,7 +66,8 @@ std::string compare_csv(const Json& table) {
     csv += row["name"].get<std::string>();
     for (const Column& column : kColumns) {
       const auto value = row.find(column.key);
-      csv += value == row.end() || !value->is_number() ? std::string(",") : fmt::format(",{:.9g}", value->get<double>());
+      csv +=
+          value == row.end() || !value->is_number() ? std::string(",") : fmt::format(",{:.9g}", value->get<double>());
     }
     csv += "\n";
   }

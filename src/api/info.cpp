@@ -22,20 +22,18 @@ namespace {
 void describe_options(const std::vector<quant::MethodOption>& options, Json& json, std::string& text) {
   json["options"] = Json::array();
   for (const quant::MethodOption& option : options) {
-    json["options"].push_back({{"name", option.name},
-                               {"default", option.default_value},
-                               {"choices", option.choices},
-                               {"help", option.help}});
-    fmt::format_to(std::back_inserter(text), "  --{:<18} {:<14} {} ({})\n", option.name, option.default_value, option.help,
-                   option.choices);
+    json["options"].push_back(
+        {{"name", option.name}, {"default", option.default_value}, {"choices", option.choices}, {"help", option.help}});
+    fmt::format_to(std::back_inserter(text), "  --{:<18} {:<14} {} ({})\n", option.name, option.default_value,
+                   option.help, option.choices);
   }
   text += "\n";
 }
 
 Json describe_method(const quant::Method& method, std::string& text) {
-  fmt::format_to(std::back_inserter(text), "{}  {}\n  source    {}\n  bits      {}\n  formats   {}\n  {}\n", method.name,
-                 method.summary, method.source, fmt::join(method.bits, ", "), fmt::join(method.formats, ", "),
-                 method.needs_statistics ? "calibrated" : "needs no calibration");
+  fmt::format_to(std::back_inserter(text), "{}  {}\n  source    {}\n  bits      {}\n  formats   {}\n  {}\n",
+                 method.name, method.summary, method.source, fmt::join(method.bits, ", "),
+                 fmt::join(method.formats, ", "), method.needs_statistics ? "calibrated" : "needs no calibration");
   fmt::format_to(std::back_inserter(text), "  preprocess {} (default {})\n", fmt::join(method.combines_with, ", "),
                  method.default_preprocess);
   Json json{{"name", method.name},
@@ -51,8 +49,8 @@ Json describe_method(const quant::Method& method, std::string& text) {
 }
 
 Json describe_transform(const transform::Transform& row, std::string& text) {
-  fmt::format_to(std::back_inserter(text), "--preprocess {}  {}\n  source    {}\n  {}\n", row.name, row.summary, row.source,
-                 row.needs_statistics() ? "calibrated" : "needs no calibration");
+  fmt::format_to(std::back_inserter(text), "--preprocess {}  {}\n  source    {}\n  {}\n", row.name, row.summary,
+                 row.source, row.needs_statistics() ? "calibrated" : "needs no calibration");
   if (!row.after.empty()) fmt::format_to(std::back_inserter(text), "  after     {}\n", fmt::join(row.after, ", "));
   Json json{{"name", row.name},
             {"summary", row.summary},
@@ -84,9 +82,10 @@ Report methods() {
   for (const quant::Method& method : quant::methods()) list.push_back(describe_method(method, report.text));
   for (const transform::Transform& row : transform::transforms())
     preprocessing.push_back(describe_transform(row, report.text));
-  report.json = dump_json(
-      {{"methods", std::move(list)}, {"preprocess", std::move(preprocessing)}, {"preprocess_choices", preprocess_choices()}},
-      1);
+  report.json = dump_json({{"methods", std::move(list)},
+                           {"preprocess", std::move(preprocessing)},
+                           {"preprocess_choices", preprocess_choices()}},
+                          1);
   return report;
 }
 

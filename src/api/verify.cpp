@@ -54,7 +54,8 @@ void check_same_files(const std::string& output, const model::Checkpoint& source
   const auto difference = pipeline::first_difference(job.value("source", Json::array()), given);
   if (!difference.has_value()) return;
   throw Failure(FailureKind::verification, "the checkpoint was made from another source: its job noted " +
-                                               difference->stored + ", " + source.path() + " has " + difference->wanted);
+                                               difference->stored + ", " + source.path() + " has " +
+                                               difference->wanted);
 }
 
 }  // namespace

@@ -91,7 +91,7 @@ struct PreparedSite {
 };
 
 struct PrepareReport {
-  std::string name;  // "smoothquant+quarot"
+  std::string name;                     // "smoothquant+quarot"
   double logits_max_abs = 0.0;          // changed model against the source
   double logits_max_abs_rounded = 0.0;  // after its dense tensors were rounded to the source's type
   std::vector<PreparedSite> sites;      // of transforms that scale

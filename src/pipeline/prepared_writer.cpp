@@ -49,7 +49,8 @@ class Writer {
     const std::set<std::string> quantized = quantized_tensors();
     std::vector<io::PlannedTensor> plan;
     for (const model::ExpectedTensor& tensor : model::expected_tensors(config))
-      plan.push_back({tensor.name, quantized.contains(tensor.name) ? DType::f32 : dense_type(tensor.name), tensor.shape});
+      plan.push_back(
+          {tensor.name, quantized.contains(tensor.name) ? DType::f32 : dense_type(tensor.name), tensor.shape});
     const io::TensorSource stream = [&](std::size_t index, const io::ByteSink& sink) {
       return stream_tensor(plan[index], sink);
     };
@@ -67,12 +68,13 @@ class Writer {
       places_[module.name + ".bias"] = {layer, &module, true, nullptr};
     }
     const model::NormNames names = model::norm_names(checkpoint_.config(), layer);
-    const std::pair<std::string, NormMember> norms[] = {{names.attention, &runtime::LayerWeights::attention_norm},
-                                                        {names.attention_post, &runtime::LayerWeights::attention_post_norm},
-                                                        {names.mlp, &runtime::LayerWeights::mlp_norm},
-                                                        {names.mlp_post, &runtime::LayerWeights::mlp_post_norm},
-                                                        {names.q, &runtime::LayerWeights::q_norm},
-                                                        {names.k, &runtime::LayerWeights::k_norm}};
+    const std::pair<std::string, NormMember> norms[] = {
+        {names.attention, &runtime::LayerWeights::attention_norm},
+        {names.attention_post, &runtime::LayerWeights::attention_post_norm},
+        {names.mlp, &runtime::LayerWeights::mlp_norm},
+        {names.mlp_post, &runtime::LayerWeights::mlp_post_norm},
+        {names.q, &runtime::LayerWeights::q_norm},
+        {names.k, &runtime::LayerWeights::k_norm}};
     for (const auto& [name, member] : norms)
       if (!name.empty()) places_[name] = {layer, nullptr, false, member};
   }

@@ -50,7 +50,8 @@ Status check_formats(const QuantizeJob& job, const quant::Method& method) {
 
 Status check_transforms(const QuantizeJob& job, const quant::Method& method, const model::ModelConfig& config) {
   for (const std::string& name : job.transform.chain) {
-    if (std::find(method.combines_with.begin(), method.combines_with.end(), name) != method.combines_with.end()) continue;
+    if (std::find(method.combines_with.begin(), method.combines_with.end(), name) != method.combines_with.end())
+      continue;
     return Error(Fault::unsupported, fmt::format("method {} is not combined with {}", method.name, name))
         .in_field("--preprocess")
         .expect(fmt::format("none, {}", fmt::join(method.combines_with, ", ")), name);

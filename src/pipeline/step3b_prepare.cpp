@@ -25,9 +25,9 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kMarker = "/prepared.json";
-constexpr std::int64_t kSampleRows = 256;    // of a site, for searches that round activations
-constexpr std::size_t kCheckWindows = 4;     // of the comparison of logits
-constexpr std::size_t kCheckTokens = 64;     // of each
+constexpr std::int64_t kSampleRows = 256;  // of a site, for searches that round activations
+constexpr std::size_t kCheckWindows = 4;   // of the comparison of logits
+constexpr std::size_t kCheckTokens = 64;   // of each
 
 using ChangePointer = std::unique_ptr<transform::ModelChange>;
 
@@ -94,9 +94,9 @@ Result<Prepared> Preparation::run() {
   report.seconds = watch.seconds();
   QUERNEL_TRY(model::Checkpoint prepared, model::Checkpoint::open(folder_));
   const LoadedSource& source = context_.source;
-  return Prepared{{std::move(prepared), source.files, source.layers, source.parameters, source.quantized_parameters,
-                   source.bytes},
-                  std::move(report)};
+  return Prepared{
+      {std::move(prepared), source.files, source.layers, source.parameters, source.quantized_parameters, source.bytes},
+      std::move(report)};
 }
 
 // What an earlier run of this very job finished.
@@ -105,7 +105,8 @@ bool Preparation::take_finished(PrepareReport& report) const {
   if (!file.ok()) return false;
   const auto bytes = file->bytes();
   const auto marker = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file->path());
-  if (!marker.ok() || !marker->is_object() || !marker->contains("identity") || !marker->contains("summary")) return false;
+  if (!marker.ok() || !marker->is_object() || !marker->contains("identity") || !marker->contains("summary"))
+    return false;
   if (first_difference(marker->at("identity"), context_.identity).has_value()) return false;
   return read_summary(marker->at("summary"), report).ok() && model::Checkpoint::open(folder_).ok();
 }
@@ -202,7 +203,8 @@ std::vector<std::vector<std::int32_t>> Preparation::check_windows() const {
   const std::size_t count = std::min(kCheckWindows, all.size());
   for (std::size_t i = 0; i < count; ++i) {
     const std::vector<std::int32_t>& window = all[i * all.size() / count];
-    windows.emplace_back(window.begin(), window.begin() + static_cast<std::ptrdiff_t>(std::min(kCheckTokens, window.size())));
+    windows.emplace_back(window.begin(),
+                         window.begin() + static_cast<std::ptrdiff_t>(std::min(kCheckTokens, window.size())));
   }
   return windows;
 }

@@ -58,10 +58,10 @@ Result<JudgeReport> step7_judge(const QuantizeJob& job, const LoadedSource& sour
   QUERNEL_TRY(const auto of_result, answers_of(output, *tokenizer, job.precision, pool));
   QUERNEL_TRY(const auto of_source, answers_of(source.checkpoint, *tokenizer, job.precision, pool));
   report.sanity = eval::judge(of_source, of_result);
-  if (!report.sanity->sane) progress.on_warning("the result does not answer as its source does: " + report.sanity->reason);
+  if (!report.sanity->sane)
+    progress.on_warning("the result does not answer as its source does: " + report.sanity->reason);
   if (wants_divergence && calibration.has_value() && !calibration->samples.held_out.empty()) {
-    QUERNEL_TRY(report.kld,
-                divergence(job, source.checkpoint, output, calibration->samples.held_out, pool, progress));
+    QUERNEL_TRY(report.kld, divergence(job, source.checkpoint, output, calibration->samples.held_out, pool, progress));
   }
   return report;
 }

@@ -78,7 +78,8 @@ Result<WorkDir> WorkDir::open(const std::string& path, const Json& identity, Lef
   QUERNEL_TRY_STATUS(sys::make_folders(path));
   QUERNEL_TRY(work.lock_, take_lock(path + "/lock"));
   if (leftover == Leftover::discard) {
-    for (const std::string& folder : {work.layers_folder(), work.spill_folder(), work.prepared_folder(), path + "/hidden"})
+    for (const std::string& folder :
+         {work.layers_folder(), work.spill_folder(), work.prepared_folder(), path + "/hidden"})
       fs::remove_all(folder, failure);
   } else if (fs::exists(state_path, failure)) {
     QUERNEL_TRY_STATUS(check_identity(state_path, identity, leftover, path));

@@ -89,7 +89,8 @@ class ClipSearch {
       for (std::int64_t k = 0; k < errors.cols; ++k) loss += double{errors(at, k)} * double{products(at, k)};
       const GroupGrid& grid = trials[static_cast<std::size_t>(trial)];
       if (trial > 0 && (!grid.representable || !(loss < least))) continue;
-      least = std::isfinite(loss) ? loss : -std::numeric_limits<double>::infinity();  // no figure: nothing beats the whole
+      least =
+          std::isfinite(loss) ? loss : -std::numeric_limits<double>::infinity();  // no figure: nothing beats the whole
       best = grid;
     }
     return best;

@@ -1,11 +1,11 @@
 // The options of transforms by name: how text becomes TransformSpec, and back.
+#include "transform/options.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
-
-#include "transform/options.h"
 
 namespace quernel::transform {
 namespace {
@@ -43,10 +43,13 @@ bool parse_alpha(const std::string& text, TransformSpec& spec) {
 }
 
 constexpr std::array kRows = {
-    OptionRow{"smoothquant", "smooth-alpha", "0..1, search",
-              "share of the difficulty that moves from activations to weights; search: by the error of each pair's outputs",
-              [](const TransformSpec& s) { return s.smooth_search ? std::string("search") : fmt::format("{}", s.smooth_alpha); },
-              parse_alpha},
+    OptionRow{
+        "smoothquant", "smooth-alpha", "0..1, search",
+        "share of the difficulty that moves from activations to weights; search: by the error of each pair's outputs",
+        [](const TransformSpec& s) {
+          return s.smooth_search ? std::string("search") : fmt::format("{}", s.smooth_alpha);
+        },
+        parse_alpha},
     OptionRow{"smoothquant", "smooth-act-bits", "2..8", "bits of activations in the search's error",
               [](const TransformSpec& s) { return fmt::format("{}", s.smooth_act_bits); },
               [](const std::string& v, TransformSpec& s) { return parse(v, 2, 8, s.smooth_act_bits); }},
@@ -61,7 +64,9 @@ constexpr std::array kRows = {
               [](const std::string& v, TransformSpec& s) { return parse(v, s.awq_duo); }},
     OptionRow{"quarot", "quarot-seed", "0 or more", "seed of the random signs",
               [](const TransformSpec& s) { return fmt::format("{}", s.quarot_seed); },
-              [](const std::string& v, TransformSpec& s) { return parse<std::uint64_t>(v, 0, ~std::uint64_t{0}, s.quarot_seed); }},
+              [](const std::string& v, TransformSpec& s) {
+                return parse<std::uint64_t>(v, 0, ~std::uint64_t{0}, s.quarot_seed);
+              }},
     OptionRow{"quarot", "quarot-values", "true|false", "rotate the values of each head too (R2)",
               [](const TransformSpec& s) { return print(s.quarot_values); },
               [](const std::string& v, TransformSpec& s) { return parse(v, s.quarot_values); }},

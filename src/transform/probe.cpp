@@ -33,7 +33,10 @@ double dot(std::span<const float> a, std::span<const float> b) {
 class RowRounder {
  public:
   RowRounder(const quant::GridSpec& grid, std::int64_t cols)
-      : grid_(plain(grid)), finder_(grid_), group_(static_cast<std::size_t>(quant::effective_group_size(grid, cols))), ones_(group_, 1.0F) {}
+      : grid_(plain(grid)),
+        finder_(grid_),
+        group_(static_cast<std::size_t>(quant::effective_group_size(grid, cols))),
+        ones_(group_, 1.0F) {}
 
   // In place.
   void round(std::span<float> row) {
@@ -88,7 +91,8 @@ double weight_error(std::span<const Matrix> weights, std::span<const float> fact
                     const quant::GridSpec& grid, sys::ThreadPool& pool) {
   double total = 0.0;
   for (const Matrix& weight : weights) {
-    QUERNEL_CHECK(weight.cols() == hessian.cols() && (factors.empty() || std::cmp_equal(factors.size(), weight.cols())));
+    QUERNEL_CHECK(weight.cols() == hessian.cols() &&
+                  (factors.empty() || std::cmp_equal(factors.size(), weight.cols())));
     const std::int64_t tasks = ceil_div(weight.rows(), kRowsPerTask);
     std::vector<double> sums(static_cast<std::size_t>(tasks));
     pool.parallel_for(tasks, [&](std::int64_t task) {

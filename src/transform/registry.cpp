@@ -70,7 +70,8 @@ Result<std::vector<std::string>> parse_preprocess(const std::string& text) {
   for (std::size_t first = 0; first <= text.size();) {
     const std::size_t end = std::min(text.find('+', first), text.size());
     QUERNEL_TRY(const Transform* transform, find_transform(text.substr(first, end - first)));
-    if (!chain.empty() && std::find(transform->after.begin(), transform->after.end(), chain.back()) == transform->after.end())
+    if (!chain.empty() &&
+        std::find(transform->after.begin(), transform->after.end(), chain.back()) == transform->after.end())
       return Error(Fault::unsupported, fmt::format("{} cannot follow {}", transform->name, chain.back()))
           .in_field("--preprocess")
           .expect(fmt::format("{}", fmt::join(preprocess_choices(), ", ")), text);

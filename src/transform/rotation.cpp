@@ -42,7 +42,8 @@ class Rotation final : public ModelChange {
   }
 
   void change_layer(runtime::LayerWeights& weights, sys::ThreadPool& pool) const override {
-    for (const Linear which : {Linear::q, Linear::k, Linear::v}) rotate_input(at(weights, which), weights.attention_norm, pool);
+    for (const Linear which : {Linear::q, Linear::k, Linear::v})
+      rotate_input(at(weights, which), weights.attention_norm, pool);
     for (const Linear which : {Linear::gate, Linear::up}) rotate_input(at(weights, which), weights.mlp_norm, pool);
     std::fill(weights.attention_norm.begin(), weights.attention_norm.end(), 1.0F);
     std::fill(weights.mlp_norm.begin(), weights.mlp_norm.end(), 1.0F);

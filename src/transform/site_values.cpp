@@ -9,7 +9,8 @@ namespace quernel::transform {
 
 std::vector<Matrix> consumer_weights(const SiteInput& input) {
   std::vector<Matrix> weights;
-  for (const model::Linear which : consumers(input.site)) weights.push_back(runtime::widen(input.weights.linear(which)));
+  for (const model::Linear which : consumers(input.site))
+    weights.push_back(runtime::widen(input.weights.linear(which)));
   return weights;
 }
 

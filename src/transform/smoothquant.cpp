@@ -31,8 +31,7 @@ std::vector<float> largest_weights(std::span<const Matrix> weights) {
   std::vector<float> largest(static_cast<std::size_t>(weights.front().cols()), 0.0F);
   for (const Matrix& weight : weights)
     for (std::int64_t row = 0; row < weight.rows(); ++row)
-      for (std::size_t k = 0; k < largest.size(); ++k)
-        largest[k] = std::max(largest[k], std::abs(weight.row(row)[k]));
+      for (std::size_t k = 0; k < largest.size(); ++k) largest[k] = std::max(largest[k], std::abs(weight.row(row)[k]));
   return largest;
 }
 

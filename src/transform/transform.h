@@ -66,14 +66,15 @@ struct SiteInput {
 
 // Factors of a site's channels. Empty: none.
 struct SiteScales {
-  std::vector<float> factors;  // by channel of the producer (pairs.h): consumers' columns are multiplied, the producer divided
-  double error_ratio = 1.0;    // of the search's error with them to that without; 1 where nothing was searched
+  std::vector<float>
+      factors;  // by channel of the producer (pairs.h): consumers' columns are multiplied, the producer divided
+  double error_ratio = 1.0;  // of the search's error with them to that without; 1 where nothing was searched
 };
 
 struct Transform {
-  std::string name;     // "smoothquant"
-  std::string summary;  // one sentence
-  std::string source;   // paper
+  std::string name;                // "smoothquant"
+  std::string summary;             // one sentence
+  std::string source;              // paper
   std::vector<std::string> after;  // rows that may stand before it in a chain
   std::vector<quant::MethodOption> options;
   // Refuses models whose function it would change. Errors: unsupported with the reason.

@@ -62,7 +62,8 @@ struct Clipped {
 };
 
 // The paper's search with the tokens themselves: ten ranges, squared error of the group's share of the output.
-Clipped naive_clip(const Matrix& weight, const Matrix& x, std::int64_t row, std::int64_t first, std::int64_t end, int bits) {
+Clipped naive_clip(const Matrix& weight, const Matrix& x, std::int64_t row, std::int64_t first, std::int64_t end,
+                   int bits) {
   double largest = 0;
   for (std::int64_t k = first; k < end; ++k) largest = std::max(largest, std::abs(double{weight(row, k)}));
   Clipped best;
@@ -98,7 +99,8 @@ TEST(Awq, ClipsAsThePapersSearchDoes) {
     int narrower = 0;
     for (std::int64_t row = 0; row < 20; ++row)
       for (std::int64_t group = 0; group < 3; ++group) {
-        const Clipped expected = naive_clip(weight, x, row, group * 16, std::min<std::int64_t>(group * 16 + 16, 40), bits);
+        const Clipped expected =
+            naive_clip(weight, x, row, group * 16, std::min<std::int64_t>(group * 16 + 16, 40), bits);
         const auto place = static_cast<std::size_t>(row * 3 + group);
         EXPECT_NEAR(matrix.scales[place], expected.scale, 1e-5 * expected.scale) << row << ", " << group;
         EXPECT_EQ(matrix.zero_points[place], expected.zero);
@@ -147,7 +149,8 @@ TEST(Awq, SurvivesDegenerateInput) {
   LayerStats none = stats_of(Matrix(4, 32));
   for (const float size : {1e38F, 1e-38F, 1.0F, 0.0F}) {
     Matrix weight = heavy(4, 32, 2);
-    for (std::int64_t i = 0; i < weight.size(); ++i) weight.data()[i] = std::clamp(weight.data()[i], -3.0F, 3.0F) * size;
+    for (std::int64_t i = 0; i < weight.size(); ++i)
+      weight.data()[i] = std::clamp(weight.data()[i], -3.0F, 3.0F) * size;
     for (const LayerStats* which : {&stats, &dead, &none})
       for (const std::int64_t group : {16, 64, -1}) {
         const Matrix back = codec::dequantize(run(weight, *which, grid_of(4, group)).matrix);

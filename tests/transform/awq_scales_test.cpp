@@ -70,7 +70,8 @@ TEST_F(AwqScales, AreThoseOfThePapersSearch) {
     double error = 0;
     const std::vector<float> expected = naive_scales({&gate, &up}, x, duo, 16, 4, error);
     ASSERT_EQ(found.factors.size(), expected.size());
-    for (std::size_t k = 0; k < expected.size(); ++k) EXPECT_NEAR(found.factors[k], expected[k], 1e-4 * expected[k]) << k;
+    for (std::size_t k = 0; k < expected.size(); ++k)
+      EXPECT_NEAR(found.factors[k], expected[k], 1e-4 * expected[k]) << k;
     const std::vector<float> ones(expected.size(), 1.0F);
     EXPECT_NEAR(found.error_ratio, error / naive_error({&gate, &up}, ones, x, 16, 4), 1e-3);
     EXPECT_LT(found.error_ratio, 0.9);  // a few large channels are what AWQ is for
@@ -82,7 +83,8 @@ TEST_F(AwqScales, TraceIsTheErrorOfTheOutputs) {
   std::vector<Matrix> weights;
   weights.push_back(runtime::widen(weights_.linear(Linear::down)));
   std::vector<float> factors;
-  for (std::int64_t k = 0; k < config_.intermediate_size; ++k) factors.push_back(0.5F + 0.1F * static_cast<float>(k % 9));
+  for (std::int64_t k = 0; k < config_.intermediate_size; ++k)
+    factors.push_back(0.5F + 0.1F * static_cast<float>(k % 9));
   const double trace = weight_error(weights, factors, stats_of(x).hessian, grid_, pool_);
   const double outputs = naive_error({&weights.front()}, factors, x, 16, 4);
   EXPECT_NEAR(trace, outputs, 1e-3 * outputs);

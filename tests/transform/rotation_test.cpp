@@ -61,7 +61,8 @@ std::vector<double> through_o(const runtime::LayerWeights& weights, const std::v
   std::vector<double> values(16, 0.0);
   for (std::int64_t i = 0; i < 16; ++i)
     for (std::int64_t k = 0; k < 28; ++k)
-      values[static_cast<std::size_t>(i)] += double{weights.linear(Linear::v).f32(i, k)} * input[static_cast<std::size_t>(k)];
+      values[static_cast<std::size_t>(i)] +=
+          double{weights.linear(Linear::v).f32(i, k)} * input[static_cast<std::size_t>(k)];
   std::vector<double> out(28, 0.0);
   for (std::int64_t i = 0; i < 28; ++i)
     for (std::int64_t head = 0; head < 4; ++head)
