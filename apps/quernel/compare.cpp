@@ -13,6 +13,7 @@ namespace {
 struct Settings {
   api::CompareOptions options;
   std::vector<std::string> methods{"rtn", "gptq"};
+  std::vector<std::string> preprocesses;  // empty: each method's own
   std::vector<std::string> bits{"4"};
   std::vector<std::string> vary;
 };
@@ -30,6 +31,7 @@ std::vector<std::string> split(const std::string& text, char separator) {
 int run(Settings& settings, const Context& context) {
   api::CompareOptions& options = settings.options;
   options.axes = {{"method", settings.methods}, {"bits", settings.bits}};
+  if (!settings.preprocesses.empty()) options.axes.insert(options.axes.begin(), {"preprocess", settings.preprocesses});
   for (const std::string& axis : settings.vary) {
     const std::size_t equals = axis.find('=');
     if (equals == std::string::npos)
@@ -45,6 +47,8 @@ int run(Settings& settings, const Context& context) {
 void add_job_options(CLI::App& command, Settings& settings) {
   api::QuantizeOptions& base = settings.options.base;
   command.add_option("--methods", settings.methods, "Methods, comma separated")->delimiter(',')->capture_default_str();
+  command.add_option("--preprocess", settings.preprocesses, "Transforms, comma separated; default: each method's own")
+      ->delimiter(',');
   command.add_option("--bits,-b", settings.bits, "Bits, comma separated")->delimiter(',')->capture_default_str();
   command.add_option("--vary", settings.vary,
                      "One more axis: an option of the methods and its values, as group-size=64,128; may be repeated");
@@ -66,10 +70,11 @@ void add_job_options(CLI::App& command, Settings& settings) {
 void add_compare(CLI::App& app, Context& context) {
   auto settings = std::make_shared<Settings>();
   api::CompareOptions& options = settings->options;
-  CLI::App* command =
-      app.add_subcommand("compare", "Quantize in several ways and judge all of them on one text; goes on where it was stopped");
+  CLI::App* command = app.add_subcommand(
+      "compare", "Quantize in several ways and judge all of them on one text; goes on where it was stopped");
   command->add_option("model", options.base.source, "Hugging Face folder or GGUF file")->required();
-  command->add_option("--output,-o", options.base.output, "Folder for compare.json, .md, .csv and the cells")->required();
+  command->add_option("--output,-o", options.base.output, "Folder for compare.json, .md, .csv and the cells")
+      ->required();
   command->add_option("--text", options.text_path, "Held-out text: nothing that calibration sees")->required();
   command->add_option("--from-byte", options.first_byte, "The text begins here")->capture_default_str();
   command->add_option("--ctx", options.context, "Tokens of a window; second halves are scored")->capture_default_str();

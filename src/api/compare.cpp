@@ -54,6 +54,8 @@ QuantizeOptions cell_options(const CompareOptions& options, const Cell& cell, co
   for (const auto& [axis, value] : cell) {
     if (axis == "method") {
       job.method = value;
+    } else if (axis == "preprocess") {
+      job.preprocess = value;
     } else {
       job.method_options[axis] = value;
     }
@@ -67,7 +69,8 @@ QuantizeOptions cell_options(const CompareOptions& options, const Cell& cell, co
 
 KldOptions judge_options(const CompareOptions& options, const std::string& checkpoint) {
   KldOptions judge;
-  judge.model = {checkpoint, options.base.threads, "f32"};
+  judge.model.path = checkpoint;
+  judge.model.threads = options.base.threads;
   judge.reference_path = options.base.source;
   judge.text_path = options.text_path;
   judge.first_byte = options.first_byte;

@@ -140,7 +140,8 @@ SanityVerdict judge(std::span<const Answer> source, std::span<const Answer> resu
   const auto refuse = [&verdict](const char* what, double of_source, double of_result, double borne) {
     if (of_result <= of_source + borne || !verdict.sane) return;
     verdict.sane = false;
-    verdict.reason = fmt::format("{:.0f} % of the answers {}, of the source's {:.0f} %", 100 * of_result, what, 100 * of_source);
+    verdict.reason =
+        fmt::format("{:.0f} % of the answers {}, of the source's {:.0f} %", 100 * of_result, what, 100 * of_source);
   };
   refuse("are not UTF-8", verdict.source.broken_share, verdict.result.broken_share, limits.more_broken);
   refuse("end at once", verdict.source.early_end_share, verdict.result.early_end_share, limits.more_early_ends);

@@ -23,8 +23,7 @@ Error nonfinite_error(const std::string& name, float found) {
 
 // Values of one chunk in their new type. Overflow of a finite value is the caller's choice of type, not a damaged
 // source.
-Status narrow_values(std::span<const float> values, DType dtype, const std::string& name,
-                     std::vector<std::byte>& out) {
+Status narrow_values(std::span<const float> values, DType dtype, const std::string& name, std::vector<std::byte>& out) {
   out.resize(values.size() * size_of(dtype));
   if (const std::int64_t bad = first_nonfinite(values); bad >= 0) {
     return nonfinite_error(name, values[static_cast<std::size_t>(bad)]);

@@ -48,7 +48,7 @@ struct ExportOptions {
   DType gguf_dense_dtype = DType::f16;  // of tensors that a GGUF source keeps dense; F16, BF16 or F32
   bool compact_scales = false;  // compressed-tensors: 16-bit scales even where exact loading in float32 needs 32
   Existing existing = Existing::refuse;
-  std::string base_model;  // for the model card; empty: the name of the source
+  std::string base_model;   // for the model card; empty: the name of the source
   std::string prepared_by;  // transforms between the base model and the source that is exported; empty: none
 };
 

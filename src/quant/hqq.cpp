@@ -136,7 +136,8 @@ Result<MethodOutcome> run_hqq(const MethodInput& input) {
       return solver.find(values);
     };
   };
-  IntegerGrid grid(input.weight.rows, input.weight.cols, input.grid, search_weights(nullptr, input.grid, input.weight.cols));
+  IntegerGrid grid(input.weight.rows, input.weight.cols, input.grid,
+                   search_weights(nullptr, input.grid, input.weight.cols));
   QUERNEL_TRY_STATUS(grid.find_groups(input.weight, *pool, make_finder));
   grid.round_all(input.weight, *pool);
   return finished(input, std::move(grid), *pool);

@@ -60,8 +60,8 @@ struct Method {
   std::string source;   // paper or project
   bool needs_statistics = false;
   std::vector<int> bits;
-  std::vector<std::string> formats;        // export formats that can hold its result
-  std::vector<std::string> combines_with;  // transforms it may be combined with
+  std::vector<std::string> formats;         // export formats that can hold its result
+  std::vector<std::string> combines_with;   // transforms it may be combined with
   std::string default_preprocess = "none";  // where the user asks for none by name
   std::vector<MethodOption> options;
   MethodFunction run = nullptr;

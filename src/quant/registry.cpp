@@ -25,16 +25,17 @@ std::vector<Method> make_methods() {
   const std::vector<std::string> integer_formats = {"gptq", "compressed-tensors"};
   const std::vector<std::string> every_transform = {"smoothquant", "awq", "quarot"};
   std::vector<Method> rows;
-  rows.push_back({.name = "awq",
-                  .summary = "Rounds to the nearest value of grids whose ranges are clipped where the outputs gain by it",
-                  .source = "Lin et al., AWQ, MLSys 2024; its scales are the preprocessing of the same name",
-                  .needs_statistics = true,
-                  .bits = {3, 4, 8},
-                  .formats = integer_formats,
-                  .combines_with = {"awq", "smoothquant"},
-                  .default_preprocess = "awq",
-                  .options = without_search(grid_options()),
-                  .run = run_awq});
+  rows.push_back(
+      {.name = "awq",
+       .summary = "Rounds to the nearest value of grids whose ranges are clipped where the outputs gain by it",
+       .source = "Lin et al., AWQ, MLSys 2024; its scales are the preprocessing of the same name",
+       .needs_statistics = true,
+       .bits = {3, 4, 8},
+       .formats = integer_formats,
+       .combines_with = {"awq", "smoothquant"},
+       .default_preprocess = "awq",
+       .options = without_search(grid_options()),
+       .run = run_awq});
   rows.push_back({.name = "gptq",
                   .summary = "Rounds column by column and lets the columns still open make up for each error",
                   .source = "Frantar et al., GPTQ, ICLR 2023",

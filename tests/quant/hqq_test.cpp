@@ -57,8 +57,10 @@ TEST(Hqq, LowersItsOwnErrorAndThatOfTheMatrix) {
 TEST(Hqq, ComesNearTheBestOfAllGrids) {
   constexpr std::int64_t kCount = 32;
   const Matrix weight = heavy_tailed(40, kCount, 2);
-  const auto start = test::quantize("rtn", weight, nullptr, "group-size=32 bits=3 search=minmax scale-dtype=f32").value();
-  const auto found = test::quantize("hqq", weight, nullptr, "group-size=32 bits=3 scale-dtype=f32 lp-rounds=100").value();
+  const auto start =
+      test::quantize("rtn", weight, nullptr, "group-size=32 bits=3 search=minmax scale-dtype=f32").value();
+  const auto found =
+      test::quantize("hqq", weight, nullptr, "group-size=32 bits=3 scale-dtype=f32 lp-rounds=100").value();
   double of_start = 0.0, of_found = 0.0, of_best = 0.0;
   for (std::int64_t row = 0; row < weight.rows(); ++row) {
     const float* values = weight.row(row).data();
@@ -101,7 +103,8 @@ TEST(Hqq, SurvivesOddWeights) {
   ASSERT_TRUE(codec::validate(outcome.matrix).ok());
   const Matrix values = codec::dequantize(outcome.matrix);
   for (std::int64_t i = 0; i < values.size(); ++i) ASSERT_TRUE(std::isfinite(values.data()[i]));
-  EXPECT_FALSE(test::quantize("hqq", weight, nullptr, "group-size=64 scale-dtype=f16").ok());  // 1e38 needs another type
+  EXPECT_FALSE(
+      test::quantize("hqq", weight, nullptr, "group-size=64 scale-dtype=f16").ok());  // 1e38 needs another type
 }
 
 }  // namespace
