@@ -1,11 +1,14 @@
 #include "calib/collector.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "base/checked.h"
 #include "calib/channel_stats.h"
 #include "calib/hessian.h"
 #include "calib/hidden_store.h"
@@ -59,6 +62,27 @@ Error nonfinite(std::int64_t layer, std::string where) {
   return std::move(error).with_hint("the weights before this place are damaged, or overflow on this text");
 }
 
+// work(row) for every row, in blocks over the pool.
+template <class Work>
+void for_rows(std::int64_t rows, sys::ThreadPool& pool, const Work& work) {
+  constexpr std::int64_t kRowsPerTask = 128;
+  pool.parallel_for(ceil_div(rows, kRowsPerTask), [&](std::int64_t task) {
+    for (std::int64_t row = task * kRowsPerTask; row < std::min(rows, (task + 1) * kRowsPerTask); ++row) work(row);
+  });
+}
+
+void subtract(ConstMatrixView a, ConstMatrixView b, MatrixView out, sys::ThreadPool& pool) {
+  for_rows(out.rows, pool, [&](std::int64_t row) {
+    std::transform(a.row(row).begin(), a.row(row).end(), b.row(row).begin(), out.row(row).begin(), std::minus<>());
+  });
+}
+
+void copy(ConstMatrixView from, MatrixView to) {
+  for (std::int64_t row = 0; row < to.rows; ++row) {
+    std::copy(from.row(row).begin(), from.row(row).end(), to.row(row).begin());
+  }
+}
+
 // A NaN or infinity in column j of the inputs makes diagonal element j of H one, so H tells of all of them.
 Status check_diagonal(ConstMatrixView hessian, std::int64_t layer, Site site) {
   for (std::int64_t j = 0; j < hessian.rows; ++j) {
@@ -81,11 +105,12 @@ struct BlockCalibrator::State {
   std::shared_ptr<const runtime::RopeTable> rope;
   runtime::Workspace workspace;
   std::vector<Chunk> chunks;
-  HiddenStore hidden;  // [tokens, hidden_size]
-  HiddenStore stored;  // [tokens, widest kept site], packed to the width of the site that is kept
+  HiddenStore hidden;  // [streams * tokens, hidden_size], stream after stream
+  HiddenStore stored;  // [streams * tokens, widest kept site], packed to the width of the site that is kept
   bool stored_is_valid = false;
-  Matrix normed;  // [chunk rows, hidden_size]
-  Matrix output;  // [chunk rows, widest kept site], where outputs are not stored
+  std::array<Matrix, 2> normed;  // of each stream [chunk rows, hidden_size]
+  std::array<Matrix, 2> output;  // of each stream [chunk rows, widest kept site], where outputs are not stored
+  Matrix difference;             // [chunk rows, widest site], where there are two streams
 
   bool started = false;
   std::int64_t layer = 0;
@@ -99,12 +124,24 @@ struct BlockCalibrator::State {
   }
 
   Status allocate();
-  runtime::BlockContext context();
-  MatrixView hidden_rows(const Chunk& chunk) const { return hidden.row_block(chunk.first_row, chunk.num_rows); }
-  MatrixView output_rows(const Chunk& chunk, std::int64_t width);
-  ConstMatrixView site_input(const runtime::LayerWeights& weights, Site at, const Chunk& chunk);
-  Status check_call(const runtime::LayerWeights& weights, Site at) const;
-  Status finish_branch(const runtime::LayerWeights& weights, Site at);
+  runtime::BlockContext context(std::size_t stream);
+  [[nodiscard]] int num_streams() const { return options.drift == Drift::none ? 1 : 2; }
+  MatrixView hidden_rows(const Chunk& chunk, std::size_t stream) const {
+    return hidden.row_block(row_of(chunk, stream), chunk.num_rows);
+  }
+  std::int64_t row_of(const Chunk& chunk, std::size_t stream) const {
+    return static_cast<std::int64_t>(stream) * samples->num_tokens() + chunk.first_row;
+  }
+  MatrixView output_rows(const Chunk& chunk, std::size_t stream, std::int64_t width);
+  ConstMatrixView site_input(const runtime::LayerWeights& weights, Site at, const Chunk& chunk, std::size_t stream);
+  Status check_call(const runtime::LayerWeights& weights, Site at, const runtime::LayerWeights* source) const;
+  Status finish_branch(const runtime::LayerWeights& weights, Site at, std::size_t stream);
+  void branch_output(const runtime::LayerWeights& weights, Site at, ConstMatrixView x, std::size_t stream,
+                     MatrixView out);
+  [[nodiscard]] bool has_output_drift(const runtime::LayerWeights& weights, Site at) const;
+  void start_drift(const runtime::LayerWeights& source, Site at, quant::LayerStats& stats) const;
+  void add_drift(const runtime::LayerWeights& source, Site at, const Chunk& chunk, ConstMatrixView x,
+                 quant::LayerStats& stats);
   StateHeader header() const;
 };
 
@@ -114,71 +151,88 @@ Status BlockCalibrator::State::allocate() {
       std::max(model::site_width(*config, Site::attention_out), model::site_width(*config, Site::mlp_out));
   std::optional<std::string> folder;
   if (plan.spill) folder = options.spill_folder;
-  QUERNEL_TRY(hidden, HiddenStore::create(tokens, config->hidden_size, folder));
-  normed = Matrix::uninitialized(chunks.front().num_rows, config->hidden_size);
-  if (plan.recompute) {
-    output = Matrix::uninitialized(chunks.front().num_rows, width);
-  } else {
-    QUERNEL_TRY(stored, HiddenStore::create(tokens, width, std::nullopt));
+  const std::int64_t rows = num_streams() * tokens;
+  const std::int64_t chunk_rows = chunks.front().num_rows;
+  QUERNEL_TRY(hidden, HiddenStore::create(rows, config->hidden_size, folder));
+  for (std::size_t stream = 0; std::cmp_less(stream, num_streams()); ++stream) {
+    normed[stream] = Matrix::uninitialized(chunk_rows, config->hidden_size);
+    if (plan.recompute) output[stream] = Matrix::uninitialized(chunk_rows, width);
+  }
+  if (num_streams() > 1) difference = Matrix::uninitialized(chunk_rows, std::max(width, 2 * config->hidden_size));
+  if (!plan.recompute) {
+    QUERNEL_TRY(stored, HiddenStore::create(rows, width, std::nullopt));
   }
   return ok_status();
 }
 
-runtime::BlockContext BlockCalibrator::State::context() {
+// The source runs along without simulated rounding.
+runtime::BlockContext BlockCalibrator::State::context(std::size_t stream) {
   runtime::BlockContext context;
   context.config = config;
   context.rope = rope.get();
   context.precision = options.precision;
   context.pool = options.pool;
   context.workspace = &workspace;
-  context.simulated = options.simulated;
+  if (stream == 0) context.simulated = options.simulated;
   return context;
 }
 
-MatrixView BlockCalibrator::State::output_rows(const Chunk& chunk, std::int64_t width) {
-  if (plan.recompute) return {output.data(), chunk.num_rows, width};
-  return {stored.row_block(0, stored.rows()).data + chunk.first_row * width, chunk.num_rows, width};
+MatrixView BlockCalibrator::State::output_rows(const Chunk& chunk, std::size_t stream, std::int64_t width) {
+  if (plan.recompute) return {output[stream].data(), chunk.num_rows, width};
+  return {stored.row_block(0, stored.rows()).data + row_of(chunk, stream) * width, chunk.num_rows, width};
 }
 
-// What the modules of a site read. Valid until the next call.
-ConstMatrixView BlockCalibrator::State::site_input(const runtime::LayerWeights& weights, Site at, const Chunk& chunk) {
-  const MatrixView norm_out(normed.data(), chunk.num_rows, config->hidden_size);
+// What the modules of a site read. Valid until the next call for the same stream.
+ConstMatrixView BlockCalibrator::State::site_input(const runtime::LayerWeights& weights, Site at, const Chunk& chunk,
+                                                   std::size_t stream) {
+  const MatrixView norm_out(normed[stream].data(), chunk.num_rows, config->hidden_size);
   const bool in_attention = at == Site::attention_in || at == Site::attention_out;
   if (in_attention) {
-    runtime::attention_input(context(), weights, hidden_rows(chunk), norm_out);
+    runtime::attention_input(context(stream), weights, hidden_rows(chunk, stream), norm_out);
   } else {
-    runtime::mlp_input(context(), weights, hidden_rows(chunk), norm_out);
+    runtime::mlp_input(context(stream), weights, hidden_rows(chunk, stream), norm_out);
   }
   if (!is_kept(at)) return norm_out;
-  const MatrixView out = output_rows(chunk, model::site_width(*config, at));
+  const MatrixView out = output_rows(chunk, stream, model::site_width(*config, at));
   if (in_attention) {
-    runtime::attention_mix(context(), weights, norm_out, chunk.batch, out);
+    runtime::attention_mix(context(stream), weights, norm_out, chunk.batch, out);
   } else {
-    runtime::mlp_inner(context(), weights, norm_out, out);
+    runtime::mlp_inner(context(stream), weights, norm_out, out);
   }
   return out;
 }
 
-Status BlockCalibrator::State::check_call(const runtime::LayerWeights& weights, Site at) const {
+Status BlockCalibrator::State::check_call(const runtime::LayerWeights& weights, Site at,
+                                          const runtime::LayerWeights* source) const {
   QUERNEL_CHECK(started, "embed() or restore() comes first");
   QUERNEL_CHECK(layer < config->num_layers, "all {} layers are done", config->num_layers);
   QUERNEL_CHECK(weights.index == layer, "layer {} given, {} is next", weights.index, layer);
   QUERNEL_CHECK(model::kSites[site] == at, "site {} given, {} is next", model::to_string(at),
                 model::to_string(model::kSites[site]));
+  QUERNEL_CHECK((source != nullptr) == (num_streams() > 1), "the source's layer goes with drift");
+  QUERNEL_CHECK(source == nullptr || source->index == layer, "layer {} of the source, {} is next", source->index,
+                layer);
   return ok_status();
 }
 
+// out += what the branch that reads x adds to the hidden states.
+void BlockCalibrator::State::branch_output(const runtime::LayerWeights& weights, Site at, ConstMatrixView x,
+                                           std::size_t stream, MatrixView out) {
+  if (at == Site::attention_out) {
+    runtime::attention_finish(context(stream), weights, x, out);
+  } else {
+    runtime::mlp_finish(context(stream), weights, x, out);
+  }
+}
+
 // Adds the output of attention or MLP to the hidden states.
-Status BlockCalibrator::State::finish_branch(const runtime::LayerWeights& weights, Site at) {
+Status BlockCalibrator::State::finish_branch(const runtime::LayerWeights& weights, Site at, std::size_t stream) {
   for (const Chunk& chunk : chunks) {
-    const ConstMatrixView x = stored_is_valid ? ConstMatrixView(output_rows(chunk, model::site_width(*config, at)))
-                                              : site_input(weights, at, chunk);
-    const MatrixView out = hidden_rows(chunk);
-    if (at == Site::attention_out) {
-      runtime::attention_finish(context(), weights, x, out);
-    } else {
-      runtime::mlp_finish(context(), weights, x, out);
-    }
+    const ConstMatrixView x = stored_is_valid
+                                  ? ConstMatrixView(output_rows(chunk, stream, model::site_width(*config, at)))
+                                  : site_input(weights, at, chunk, stream);
+    const MatrixView out = hidden_rows(chunk, stream);
+    branch_output(weights, at, x, stream, out);
     const std::int64_t bad = first_nonfinite({out.data, static_cast<std::size_t>(out.rows * out.cols)});
     if (bad >= 0) {
       return nonfinite(layer,
@@ -186,16 +240,50 @@ Status BlockCalibrator::State::finish_branch(const runtime::LayerWeights& weight
                                    (chunk.first_row + bad / out.cols) / samples->length,
                                    (chunk.first_row + bad / out.cols) % samples->length));
     }
-    hidden.release(chunk.first_row, chunk.num_rows);
+    hidden.release(row_of(chunk, stream), chunk.num_rows);
   }
-  stored_is_valid = false;
   return ok_status();
+}
+
+bool BlockCalibrator::State::has_output_drift(const runtime::LayerWeights& weights, Site at) const {
+  const bool normalised = !(at == Site::attention_out ? weights.attention_post_norm : weights.mlp_post_norm).empty();
+  return options.drift == Drift::stream && is_kept(at) && !normalised;
+}
+
+void BlockCalibrator::State::start_drift(const runtime::LayerWeights& source, Site at, quant::LayerStats& stats) const {
+  if (num_streams() == 1) return;
+  const std::int64_t width = model::site_width(*config, at);
+  if (has_output_drift(source, at)) {
+    stats.output_drift = Matrix(config->hidden_size, width);
+  } else {
+    stats.input_drift = Matrix(width, width);
+  }
+}
+
+// x: the inputs of the quantized stream.
+void BlockCalibrator::State::add_drift(const runtime::LayerWeights& source, Site at, const Chunk& chunk,
+                                       ConstMatrixView x, quant::LayerStats& stats) {
+  const ConstMatrixView reference = site_input(source, at, chunk, 1);
+  if (!has_output_drift(source, at)) {
+    const MatrixView drift(difference.data(), x.rows, x.cols);
+    subtract(reference, x, drift, *options.pool);
+    accumulate_product(drift, x, options.precision, stats.input_drift, *options.pool);
+    return;
+  }
+  const MatrixView ours(difference.data(), x.rows, config->hidden_size);
+  const MatrixView theirs(difference.data() + x.rows * config->hidden_size, x.rows, config->hidden_size);
+  copy(hidden_rows(chunk, 0), ours);
+  copy(hidden_rows(chunk, 1), theirs);
+  branch_output(source, at, x, 0, ours);
+  branch_output(source, at, reference, 1, theirs);
+  subtract(theirs, ours, ours, *options.pool);
+  accumulate_product(ours, x, options.precision, stats.output_drift, *options.pool);
 }
 
 StateHeader BlockCalibrator::State::header() const {
   StateHeader header;
   header.layer = layer;
-  header.rows = samples->num_tokens();
+  header.rows = num_streams() * samples->num_tokens();
   header.width = config->hidden_size;
   header.length = samples->length;
   header.samples_sha256 = samples->sha256;
@@ -223,7 +311,8 @@ Result<BlockCalibrator> BlockCalibrator::create(const model::ModelConfig& config
     available = std::max<std::uint64_t>(
         1, options.budget->ceiling_bytes() - std::min(reserved, options.budget->ceiling_bytes()));
   }
-  QUERNEL_TRY(state->plan, plan_memory(config, samples.count(), samples.length, available));
+  QUERNEL_TRY(state->plan,
+              plan_memory(config, samples.count(), samples.length, available, options.drift == Drift::none ? 1 : 2));
   if (options.budget != nullptr) {
     QUERNEL_TRY_STATUS(options.budget->reserve("calibration", state->plan.memory_bytes()));
     state->reserved_bytes = state->plan.memory_bytes();
@@ -249,7 +338,11 @@ Status BlockCalibrator::embed(const runtime::EndWeights& ends) {
       const auto& window = state.samples->windows[static_cast<std::size_t>(chunk.first_sequence) + i];
       tokens.insert(tokens.end(), window.begin(), window.end());
     }
-    QUERNEL_TRY_STATUS(runtime::embed_tokens(*state.config, ends, tokens, state.hidden_rows(chunk)));
+    QUERNEL_TRY_STATUS(runtime::embed_tokens(*state.config, ends, tokens, state.hidden_rows(chunk, 0)));
+    if (state.num_streams() > 1) {
+      copy(state.hidden_rows(chunk, 0), state.hidden_rows(chunk, 1));
+      state.hidden.release(state.row_of(chunk, 1), chunk.num_rows);
+    }
     state.hidden.release(chunk.first_row, chunk.num_rows);
   }
   state.started = true;
@@ -259,26 +352,34 @@ Status BlockCalibrator::embed(const runtime::EndWeights& ends) {
   return ok_status();
 }
 
-Result<quant::LayerStats> BlockCalibrator::collect(const runtime::LayerWeights& weights, Site site) {
+Result<quant::LayerStats> BlockCalibrator::collect(const runtime::LayerWeights& weights, Site site,
+                                                   const runtime::LayerWeights* source) {
   State& state = *state_;
-  QUERNEL_TRY_STATUS(state.check_call(weights, site));
+  QUERNEL_TRY_STATUS(state.check_call(weights, site, source));
   const std::int64_t width = model::site_width(*state.config, site);
   quant::LayerStats stats;
   stats.hessian = Matrix(width, width);
+  if (source != nullptr) state.start_drift(*source, site, stats);
   std::optional<ChannelStats> channels;
   if (state.options.channel_stats) channels.emplace(width);
   RowSample sample(state.samples->num_tokens(), width, state.options.sample_rows);
   state.stored_is_valid = false;
   for (const Chunk& chunk : state.chunks) {
     QUERNEL_TRY_STATUS(sys::check_interrupt());
-    const ConstMatrixView inputs = state.site_input(weights, site, chunk);
-    accumulate_hessian(inputs, state.options.precision, stats.hessian, *state.options.pool);
-    if (channels.has_value()) channels->add(inputs, *state.options.pool);
-    sample.add(inputs);
+    const ConstMatrixView x = state.site_input(weights, site, chunk, 0);
+    accumulate_hessian(x, state.options.precision, stats.hessian, *state.options.pool);
+    if (source != nullptr) state.add_drift(*source, site, chunk, x, stats);
+    if (channels.has_value()) channels->add(x, *state.options.pool);
+    sample.add(x);
     stats.num_tokens += chunk.num_rows;
-    state.hidden.release(chunk.first_row, chunk.num_rows);
+    for (std::size_t stream = 0; std::cmp_less(stream, state.num_streams()); ++stream) {
+      state.hidden.release(state.row_of(chunk, stream), chunk.num_rows);
+    }
   }
   finish_hessian(stats.hessian);
+  const auto scale =
+      static_cast<float>(1.0 / state.config->residual_scale);  // drift in units of the linear's own output
+  for (std::int64_t i = 0; scale != 1.0F && i < stats.output_drift.size(); ++i) stats.output_drift.data()[i] *= scale;
   QUERNEL_TRY_STATUS(check_diagonal(stats.hessian, state.layer, site));
   if (channels.has_value()) channels->finish(stats);
   stats.sample = std::move(sample).take();
@@ -286,10 +387,14 @@ Result<quant::LayerStats> BlockCalibrator::collect(const runtime::LayerWeights& 
   return stats;
 }
 
-Status BlockCalibrator::advance(const runtime::LayerWeights& weights, Site site) {
+Status BlockCalibrator::advance(const runtime::LayerWeights& weights, Site site, const runtime::LayerWeights* source) {
   State& state = *state_;
-  QUERNEL_TRY_STATUS(state.check_call(weights, site));
-  if (is_kept(site)) QUERNEL_TRY_STATUS(state.finish_branch(weights, site));
+  QUERNEL_TRY_STATUS(state.check_call(weights, site, source));
+  if (is_kept(site)) {
+    QUERNEL_TRY_STATUS(state.finish_branch(weights, site, 0));
+    if (source != nullptr) QUERNEL_TRY_STATUS(state.finish_branch(*source, site, 1));
+    state.stored_is_valid = false;
+  }
   state.site = (state.site + 1) % model::kSites.size();
   if (state.site == 0) ++state.layer;
   return ok_status();

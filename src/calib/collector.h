@@ -7,6 +7,9 @@
 //     calibrator.advance(weights, site)              the site is done; its outputs are those of the new weights
 //   advance(mlp_out) completes the layer: hidden states are then the inputs of the next one.
 //
+// With CalibratorOptions::drift the unquantized model runs along on the same tokens (a second stream of hidden states): both
+// calls then take its layer too, and the statistics hold how far the quantized stream has drifted from it.
+//
 // collect may be left out (a layer that is kept or was quantized before the job was resumed): advance does the work
 // that is still needed, so `advance` over finished layers from embed() on gives the same bytes as an uninterrupted run.
 //
@@ -38,7 +41,15 @@
 
 namespace quernel::calib {
 
+enum class Drift {
+  none,    // one stream
+  inputs,  // LayerStats::input_drift at every site
+  stream,  // output_drift at the sites whose output joins the residual stream, input_drift at the others (and at all of an
+           // architecture that normalises outputs first)
+};
+
 struct CalibratorOptions {
+  Drift drift = Drift::none;
   runtime::Precision precision = runtime::Precision::bf16;
   sys::ThreadPool* pool = nullptr;  // must be given; outlives the calibrator
   sys::MemoryBudget* budget =
@@ -61,9 +72,11 @@ class BlockCalibrator {
 
   Status embed(const runtime::EndWeights& ends);
 
-  // Both are to be called for the site that is next (see there).
-  Result<quant::LayerStats> collect(const runtime::LayerWeights& weights, model::Site site);
-  Status advance(const runtime::LayerWeights& weights, model::Site site);
+  // Both are to be called for the site that is next (see there). source: the layer of the unquantized model, given where
+  // options ask for drift.
+  Result<quant::LayerStats> collect(const runtime::LayerWeights& weights, model::Site site,
+                                    const runtime::LayerWeights* source = nullptr);
+  Status advance(const runtime::LayerWeights& weights, model::Site site, const runtime::LayerWeights* source = nullptr);
 
   [[nodiscard]] std::int64_t next_layer() const;  // 0 after embed(); num_layers when all is done
   [[nodiscard]] model::Site next_site() const;

@@ -15,6 +15,15 @@ void accumulate_hessian(ConstMatrixView x, runtime::Precision precision, MatrixV
   }
 }
 
+void accumulate_product(ConstMatrixView a, ConstMatrixView b, runtime::Precision precision, MatrixView out,
+                        sys::ThreadPool& pool) {
+  if (runtime::effective(precision) == runtime::Precision::bf16) {
+    kernels::gemm_bf16::gemm_tn_accumulate(a, b, out, pool);
+  } else {
+    gemm_tn_accumulate(a, b, out, pool);
+  }
+}
+
 void finish_hessian(MatrixView hessian) { mirror_lower(hessian); }
 
 }  // namespace quernel::calib

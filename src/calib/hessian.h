@@ -16,4 +16,8 @@ namespace quernel::calib {
 void accumulate_hessian(ConstMatrixView x, runtime::Precision precision, MatrixView hessian, sys::ThreadPool& pool);
 void finish_hessian(MatrixView hessian);
 
+// out [n1, n2] += a [rows, n1]^T b [rows, n2], in the same precision.
+void accumulate_product(ConstMatrixView a, ConstMatrixView b, runtime::Precision precision, MatrixView out,
+                        sys::ThreadPool& pool);
+
 }  // namespace quernel::calib

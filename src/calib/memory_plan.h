@@ -24,8 +24,8 @@ struct MemoryPlan {
   std::uint64_t hidden_bytes = 0;     // hidden states of all tokens; on disk where spilled
   std::uint64_t scratch_bytes = 0;    // stored outputs of all tokens; 0 with recompute
   std::uint64_t workspace_bytes = 0;  // activations of one chunk, and what the runtime needs while it computes them
-  std::uint64_t hessian_bytes = 0;    // the largest H
-  std::uint64_t layer_bytes = 0;      // fp32 weights of one block
+  std::uint64_t hessian_bytes = 0;    // the largest H, and with a second stream its drift
+  std::uint64_t layer_bytes = 0;      // fp32 weights of one block, and with a second stream those of the source
 
   [[nodiscard]] std::uint64_t memory_bytes() const;  // all of the above that is memory
   [[nodiscard]] std::uint64_t disk_bytes() const { return spill ? hidden_bytes : 0; }
@@ -34,9 +34,9 @@ struct MemoryPlan {
 // "in memory: hidden 151.0 MB + stored outputs 402.7 MB + ... = 590.1 MB"
 std::string to_string(const MemoryPlan& plan);
 
-// available_bytes: what calibration may use; 0: no ceiling.
+// available_bytes: what calibration may use; 0: no ceiling. streams: 2 where the unquantized model runs along.
 Result<MemoryPlan> plan_memory(const model::ModelConfig& config, std::int64_t num_samples, std::int64_t length,
-                               std::uint64_t available_bytes);
+                               std::uint64_t available_bytes, int streams = 1);
 
 // Sequences that are computed together: fixed by their length alone, so that sums never depend on memory or threads.
 std::int64_t sequences_per_chunk(std::int64_t length);

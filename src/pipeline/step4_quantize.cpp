@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -34,10 +35,26 @@ double cosine_between(ConstMatrixView a, ConstMatrixView b) {
   return norms > 0 ? dot / norms : 1.0;
 }
 
+bool has_option(const JobPlan& plan, const char* name) {
+  const auto& options = plan.method->options;
+  return std::any_of(options.begin(), options.end(), [&](const quant::MethodOption& o) { return o.name == name; });
+}
+
+// Whether the unquantized model must run along: where the method has a target and the job asks for one of these.
+calib::Drift drift_for(const JobPlan& plan) {
+  if (!has_option(plan, "target")) return calib::Drift::none;
+  switch (plan.solver.target) {
+    case quant::Target::weight: return calib::Drift::none;
+    case quant::Target::inputs: return calib::Drift::inputs;
+    case quant::Target::stream: return calib::Drift::stream;
+  }
+  return calib::Drift::none;
+}
+
 // State of the walk over the model.
 class Walk {
  public:
-  explicit Walk(const QuantizeContext& context) : context_(context) {
+  explicit Walk(const QuantizeContext& context) : context_(context), drift_(drift_for(context.plan)) {
     for (const auto& layer : context.source.layers)
       for (const auto& module : layer) {
         ++total_modules_;
@@ -51,7 +68,8 @@ class Walk {
   [[nodiscard]] const model::Checkpoint& checkpoint() const { return context_.source.checkpoint; }
   Result<std::int64_t> start_calibration();
   Status run_layer(std::int64_t layer);
-  Status run_site(runtime::LayerWeights& weights, model::Site site,
+  // source: the layer as the model holds it, where the target asks for drift; else null.
+  Status run_site(runtime::LayerWeights& weights, const runtime::LayerWeights* source, model::Site site,
                   const std::vector<const model::LinearModule*>& modules);
   Result<StoredModule> quantize(const model::LinearModule& module, std::int64_t layer, const quant::LayerStats* stats,
                                 const quant::PreparedHessian* prepared);
@@ -60,6 +78,7 @@ class Walk {
   void note(const ModuleReport& report);
 
   const QuantizeContext& context_;
+  calib::Drift drift_;
   std::optional<calib::BlockCalibrator> calibrator_;
   std::vector<ModuleReport> reports_;
   std::int64_t total_modules_ = 0;
@@ -98,6 +117,7 @@ Result<std::int64_t> Walk::start_calibration() {
   options.simulated = context_.job.simulated;
   options.budget = &context_.budget;
   options.spill_folder = context_.work.spill_folder();
+  options.drift = drift_;
   QUERNEL_TRY(calibrator_,
               calib::BlockCalibrator::create(checkpoint().config(), context_.calibration->samples, options));
   context_.progress.on_note("memory " + calib::to_string(calibrator_->plan()));
@@ -122,21 +142,25 @@ Result<std::int64_t> Walk::start_calibration() {
 Status Walk::run_layer(std::int64_t layer) {
   const auto& planned = context_.source.layers[static_cast<std::size_t>(layer)];
   runtime::LayerWeights weights;
+  std::optional<runtime::LayerWeights> source;
   if (calibrator_.has_value()) {
     QUERNEL_TRY(weights, runtime::load_layer(checkpoint(), layer));
+    if (drift_ != calib::Drift::none) {
+      QUERNEL_TRY(source, runtime::load_layer(checkpoint(), layer));
+    }
   }
   weights.index = layer;
   for (const model::Site site : model::kSites) {
     std::vector<const model::LinearModule*> modules;
     for (const model::LinearModule& module : planned)
       if (module.site == site) modules.push_back(&module);
-    QUERNEL_TRY_STATUS(run_site(weights, site, modules));
+    QUERNEL_TRY_STATUS(run_site(weights, source.has_value() ? &*source : nullptr, site, modules));
   }
   for (const model::LinearModule& module : planned) checkpoint().release(module.name + ".weight");
   return {};
 }
 
-Status Walk::run_site(runtime::LayerWeights& weights, model::Site site,
+Status Walk::run_site(runtime::LayerWeights& weights, const runtime::LayerWeights* source, model::Site site,
                       const std::vector<const model::LinearModule*>& modules) {
   std::vector<std::optional<StoredModule>> stored;
   bool all_stored = true;
@@ -147,7 +171,7 @@ Status Walk::run_site(runtime::LayerWeights& weights, model::Site site,
   std::optional<quant::LayerStats> stats;
   std::optional<quant::PreparedHessian> prepared;  // one factor for all modules of the site
   if (calibrator_.has_value() && !all_stored) {
-    QUERNEL_TRY(stats, calibrator_->collect(weights, site));
+    QUERNEL_TRY(stats, calibrator_->collect(weights, site, source));
     QUERNEL_TRY(prepared, quant::prepare_hessian(*stats, context_.plan.grid, context_.plan.solver));
   }
   for (std::size_t i = 0; i < modules.size(); ++i) {
@@ -159,7 +183,7 @@ Status Walk::run_site(runtime::LayerWeights& weights, model::Site site,
     if (calibrator_.has_value()) weights.replace(*modules[i], codec::dequantize(stored[i]->matrix));
     QUERNEL_TRY_STATUS(sys::check_interrupt());
   }
-  if (calibrator_.has_value()) QUERNEL_TRY_STATUS(calibrator_->advance(weights, site));
+  if (calibrator_.has_value()) QUERNEL_TRY_STATUS(calibrator_->advance(weights, site, source));
   return {};
 }
 

@@ -5,7 +5,9 @@
 #include "quant/loss.h"
 #include "quant/methods.h"
 #include "quant/prepared_hessian.h"
+#include "quant/refine.h"
 #include "quant/solver.h"
+#include "quant/target.h"
 
 namespace quernel::quant {
 namespace {
@@ -16,22 +18,38 @@ Result<MethodOutcome> fall_back(const MethodInput& input, const PreparedHessian&
   return outcome;
 }
 
+void refine_matrix(const MethodInput& input, const PreparedHessian& prepared, ConstMatrixView target,
+                   codec::IntegerMatrix& matrix, sys::ThreadPool& pool) {
+  std::vector<float> diagonal;
+  for (std::int64_t k = 0; k < matrix.cols; ++k) diagonal.push_back(input.stats->hessian(k, k));
+  const std::vector<std::int32_t> order = refine_order(matrix, diagonal);
+  const Matrix hessian = damped_hessian(*input.stats, prepared, order);
+  refine(target, hessian, order, input.grid, input.solver.refine, matrix, pool);
+}
+
 Result<MethodOutcome> solve_prepared(const MethodInput& input, const PreparedHessian& prepared) {
   if (prepared.failure) return fall_back(input, prepared, *prepared.failure);
   PoolOf pool(input);
   const std::int64_t cols = input.weight.cols;
+  const Matrix corrected = wanted_target(input, prepared, *pool);
+  const ConstMatrixView target = corrected.empty() ? input.weight : corrected.view();
   IntegerGrid grid(input.weight.rows, cols, input.grid, search_weights(input.stats, input.grid, cols));
   if (input.solver.static_groups) {
-    QUERNEL_TRY_STATUS(grid.find_groups(input.weight, *pool));
+    QUERNEL_TRY_STATUS(grid.find_groups(target, *pool));
   } else {
     grid.find_groups_in_windows(prepared.order);
   }
-  const bool finite = solve(input.weight, prepared, grid, *pool);
+  const bool finite = solve(target, prepared, grid, *pool);
   if (!finite) return fall_back(input, prepared, "compensation left the range of float");
   if (!grid.windows_representable()) {
     return fall_back(input, prepared, "the scale of a compensated group does not fit its type");
   }
-  MethodOutcome outcome = finished(input, std::move(grid), *pool);
+  MethodOutcome outcome;
+  outcome.matrix = std::move(grid).finish();
+  if (input.solver.refine.rounds > 0) refine_matrix(input, prepared, target, outcome.matrix, *pool);
+  const Loss loss = measure_loss(input.weight, outcome.matrix, input.stats, *pool);
+  outcome.relative_loss = loss.relative_loss;
+  outcome.relative_error = loss.relative_error;
   outcome.damp = prepared.damp;
   outcome.dead_columns = prepared.dead_columns;
   return outcome;

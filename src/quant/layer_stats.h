@@ -8,7 +8,8 @@
 
 namespace quernel::quant {
 
-// Shared by all linears that read the same input.
+// Shared by all linears that read the same input. x: the input as the quantized model feeds it; x_ref: as the unquantized
+// model does for the same token; h, h_ref: the residual stream in front of the branch, alike.
 struct LayerStats {
   Matrix hessian;               // [cols, cols] sum over calibration tokens of x x^T, both triangles filled
   std::int64_t num_tokens = 0;  // rows of X that were summed
@@ -17,6 +18,11 @@ struct LayerStats {
   std::vector<float> mean_abs = {};  // [cols] of |x| over all tokens
   std::vector<float> max_abs = {};   // [cols]
   Matrix sample = {};                // [few, cols] inputs of tokens spread evenly over the text
+
+  // Where the unquantized model ran along, one of these; empty otherwise.
+  Matrix input_drift = {};  // [cols, cols] sum of (x_ref - x) x^T
+  // [rows, cols] sum of (h_ref + W x_ref - h - W x) x^T, for a linear whose output joins the residual stream
+  Matrix output_drift = {};
 };
 
 }  // namespace quernel::quant

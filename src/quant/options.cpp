@@ -125,6 +125,36 @@ constexpr std::array kSolverRows = {
               }},
 };
 
+constexpr std::array kTargetRows = {
+    OptionRow{"target", "weight|inputs|stream",
+              "round the weight itself, or what makes up for drifted inputs, or for those and the residual stream",
+              [](const GridSpec&, const SolverSpec& s) { return to_string(s.target); },
+              [](const std::string& v, GridSpec&, SolverSpec& s) { return assign(parse_target(v), s.target); }},
+    OptionRow{
+        "target-strength", "0 .. 1", "share of that correction",
+        [](const GridSpec&, const SolverSpec& s) { return fmt::format("{}", s.target_strength); },
+        [](const std::string& v, GridSpec&, SolverSpec& s) { return parse_number(v, "a number", s.target_strength); }},
+};
+
+constexpr std::array kRefineRows = {
+    OptionRow{"refine-rounds", "0 .. 100", "rounds of scale refit and coordinate descent on codes; 0: none",
+              [](const GridSpec&, const SolverSpec& s) { return fmt::format("{}", s.refine.rounds); },
+              [](const std::string& v, GridSpec&, SolverSpec& s) {
+                return parse_number(v, "a number of rounds", s.refine.rounds);
+              }},
+    OptionRow{"refine-steps", "0 .. 256",
+              "trial scales of a group in each of these rounds, judged by the layer's error",
+              [](const GridSpec&, const SolverSpec& s) { return fmt::format("{}", s.refine.search_steps); },
+              [](const std::string& v, GridSpec&, SolverSpec& s) {
+                return parse_number(v, "a number of steps", s.refine.search_steps);
+              }},
+    OptionRow{"refine-span", "above 0, below 1", "trial scales lie within a scale times 1 plus or minus this",
+              [](const GridSpec&, const SolverSpec& s) { return fmt::format("{}", s.refine.search_span); },
+              [](const std::string& v, GridSpec&, SolverSpec& s) {
+                return parse_number(v, "a number", s.refine.search_span);
+              }},
+};
+
 constexpr std::array kHqqRows = {
     OptionRow{"lp-norm", "above 0, at most 1", "exponent of the error that is minimised",
               [](const GridSpec& g, const SolverSpec&) { return fmt::format("{}", g.lp_norm); },
@@ -147,6 +177,7 @@ std::vector<MethodOption> describe(std::span<const OptionRow> rows) {
 const OptionRow* find_row(const std::string& name) {
   for (const std::span<const OptionRow> rows :
        {std::span<const OptionRow>(kGridRows), std::span<const OptionRow>(kSolverRows),
+        std::span<const OptionRow>(kTargetRows), std::span<const OptionRow>(kRefineRows),
         std::span<const OptionRow>(kHqqRows)}) {
     const auto row = std::find_if(rows.begin(), rows.end(), [&](const OptionRow& r) { return name == r.name; });
     if (row != rows.end()) return &*row;
@@ -159,6 +190,8 @@ const OptionRow* find_row(const std::string& name) {
 std::vector<MethodOption> grid_options() { return describe(kGridRows); }
 std::vector<MethodOption> hqq_options() { return describe(kHqqRows); }
 std::vector<MethodOption> solver_options() { return describe(kSolverRows); }
+std::vector<MethodOption> target_options() { return describe(kTargetRows); }
+std::vector<MethodOption> refine_options() { return describe(kRefineRows); }
 
 std::string get_option(const std::string& name, const GridSpec& grid, const SolverSpec& solver) {
   const OptionRow* row = find_row(name);

@@ -163,6 +163,26 @@ bool is_prepared_for(const PreparedHessian& prepared, std::int64_t cols, const G
          prepared.solver.damp_step == solver.damp_step && prepared.solver.damp_limit == solver.damp_limit;
 }
 
+Matrix damped_hessian(const LayerStats& stats, const PreparedHessian& prepared, std::span<const std::int32_t> order) {
+  const Matrix& hessian = stats.hessian;
+  const std::int64_t cols = hessian.cols();
+  const std::vector<float> diagonal = diagonal_of(hessian);
+  const double inverse_mean = 1.0 / prepared.mean;
+  const double largest = *std::max_element(diagonal.begin(), diagonal.end()) * inverse_mean;
+  Matrix out = Matrix::uninitialized(cols, cols);
+  for (std::int64_t p = 0; p < cols; ++p) {
+    const std::int32_t row = order[static_cast<std::size_t>(p)];
+    for (std::int64_t q = 0; q < cols; ++q) {
+      const std::int32_t col = order[static_cast<std::size_t>(q)];
+      const bool dead =
+          diagonal[static_cast<std::size_t>(row)] == 0.0F || diagonal[static_cast<std::size_t>(col)] == 0.0F;
+      out(p, q) = dead ? 0.0F : static_cast<float>(hessian(row, col) * inverse_mean);
+    }
+    out(p, p) = static_cast<float>(std::max(out(p, p) + prepared.damp, prepared.diagonal_floor * largest));
+  }
+  return out;
+}
+
 Result<PreparedHessian> prepare_hessian(const LayerStats& stats, const GridSpec& grid, const SolverSpec& solver) {
   QUERNEL_TRY_STATUS(validate(grid));
   QUERNEL_TRY_STATUS(validate(solver));
@@ -182,6 +202,7 @@ Result<PreparedHessian> prepare_hessian(const LayerStats& stats, const GridSpec&
   }
   prepared.dead_columns = std::count(diagonal.begin(), diagonal.end(), 0.0F);
   prepared.order = column_order(diagonal, solver.order, prepared.group_size);
+  prepared.mean = mean_of_live(diagonal);
   MatrixF64 matrix = normalized(hessian, diagonal, prepared.order);
   climb_ladder(matrix, prepared);
   return prepared;

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct PreparedHessian {
   std::int64_t group_size = 0;      // elements, at most cols; decides the order only where that is group_aware
   std::vector<std::int32_t> order;  // [cols] column visited at each position
   Matrix upper;                     // [cols, cols] U, rows and columns in solver order; empty where failure is set
+  double mean = 0.0;                // of diag(H) over live columns
   double damp = 0.0;                // the share that succeeded
   double diagonal_floor = 0.0;      // share of the largest diagonal entry; 0 unless the last rungs were needed
   std::int64_t dead_columns = 0;
@@ -37,6 +39,10 @@ struct PreparedHessian {
 // Errors: invalid_argument where the Hessian is not square or the solver's specification is not valid.
 // Numbers that cannot be factored are no error: `failure` says why, and the method falls back.
 Result<PreparedHessian> prepare_hessian(const LayerStats& stats, const GridSpec& grid, const SolverSpec& solver);
+
+// H / mean + damp I, the matrix that was factored, with rows and columns in `order` [cols]. Only where there is a factor.
+// Dead columns: damp alone, so that they decide nothing that they share with others.
+Matrix damped_hessian(const LayerStats& stats, const PreparedHessian& prepared, std::span<const std::int32_t> order);
 
 // True where `prepared` belongs to this job; methods check it before they use it.
 bool is_prepared_for(const PreparedHessian& prepared, std::int64_t cols, const GridSpec& grid,

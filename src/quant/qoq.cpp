@@ -8,6 +8,7 @@
 #include "quant/methods.h"
 #include "quant/prepared_hessian.h"
 #include "quant/solver.h"
+#include "quant/target.h"
 #include "quant/two_level_grid.h"
 
 namespace quernel::quant {
@@ -63,10 +64,12 @@ Result<MethodOutcome> solve_two_level(const MethodInput& input, const PreparedHe
   if (prepared.failure) return fall_back(input, prepared, *prepared.failure);
   PoolOf pool(input);
   const std::int64_t cols = input.weight.cols;
+  const Matrix corrected = wanted_target(input, prepared, *pool);
+  const ConstMatrixView target = corrected.empty() ? input.weight : corrected.view();
   TwoLevelGrid grid(input.weight.rows, cols, input.grid, search_weights(input.stats, input.grid, cols));
-  QUERNEL_TRY_STATUS(grid.find(input.weight, *pool));
+  QUERNEL_TRY_STATUS(grid.find(target, *pool));
   if (!input.solver.static_groups) grid.find_groups_in_windows(prepared.order);
-  if (!solve(input.weight, prepared, grid, *pool)) {
+  if (!solve(target, prepared, grid, *pool)) {
     return fall_back(input, prepared, "compensation left the range of float");
   }
   MethodOutcome outcome = finish(input, std::move(grid), *pool);

@@ -36,15 +36,16 @@ std::vector<Method> make_methods() {
        .default_preprocess = "awq",
        .options = without_search(grid_options()),
        .run = run_awq});
-  rows.push_back({.name = "gptq",
-                  .summary = "Rounds column by column and lets the columns still open make up for each error",
-                  .source = "Frantar et al., GPTQ, ICLR 2023",
-                  .needs_statistics = true,
-                  .bits = {2, 3, 4, 8},
-                  .formats = integer_formats,
-                  .combines_with = every_transform,
-                  .options = joined(grid_options(), solver_options()),
-                  .run = run_gptq});
+  rows.push_back(
+      {.name = "gptq",
+       .summary = "Rounds column by column and lets the columns still open make up for each error",
+       .source = "Frantar et al., GPTQ, ICLR 2023",
+       .needs_statistics = true,
+       .bits = {2, 3, 4, 8},
+       .formats = integer_formats,
+       .combines_with = every_transform,
+       .options = joined(joined(grid_options(), solver_options()), joined(target_options(), refine_options())),
+       .run = run_gptq});
   rows.push_back({.name = "qoq",
                   .summary = "GPTQ on the integer runtime's grid: UINT4 groups with integer scales inside INT8 rows",
                   .source = "Lin et al., QServe, arXiv 2405.04532",
@@ -52,7 +53,7 @@ std::vector<Method> make_methods() {
                   .bits = {4},
                   .formats = {"quernel"},
                   .combines_with = every_transform,
-                  .options = joined(grid_options(), solver_options()),
+                  .options = joined(joined(grid_options(), solver_options()), target_options()),
                   .run = run_qoq});
   rows.push_back(
       {.name = "rtn",

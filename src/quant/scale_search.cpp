@@ -26,17 +26,6 @@ float round_to_f16_in_range(float value) {
 
 float smallest_scale(DType dtype) { return dtype == DType::f16 ? 0x1p-24F : 0x1p-126F; }
 
-// A scale that can be stored and whose product with the largest level stays finite; infinity where there is none.
-float storable_scale(double scale, DType dtype, std::int32_t largest_level) {
-  const double limit = static_cast<double>(std::numeric_limits<float>::max()) / largest_level;
-  float stored = round_to_dtype(static_cast<float>(std::min(scale, limit)), dtype);
-  if (stored > limit && dtype != DType::f16) {  // rounded up past the limit: the next value below
-    const std::uint32_t step = dtype == DType::bf16 ? 0x10000U : 1U;
-    stored = std::bit_cast<float>(std::bit_cast<std::uint32_t>(stored) - step);
-  }
-  return std::max(stored, smallest_scale(dtype));
-}
-
 struct FactorRange {
   double most = 1.0;  // at this share of the whole range's scale nothing is clipped any more
   double least = 0.5;
@@ -63,6 +52,16 @@ float round_to_dtype(float value, DType dtype) {
   if (dtype == DType::bf16) return bf16_to_float(float_to_bf16(value));
   if (value >= kSmallestNormalF16 && value <= kLargestF16) return round_to_f16_in_range(value);
   return f16_to_float(float_to_f16(value));
+}
+
+float storable_scale(double scale, DType dtype, std::int32_t largest_level) {
+  const double limit = static_cast<double>(std::numeric_limits<float>::max()) / largest_level;
+  float stored = round_to_dtype(static_cast<float>(std::min(scale, limit)), dtype);
+  if (stored > limit && dtype != DType::f16) {  // rounded up past the limit: the next value below
+    const std::uint32_t step = dtype == DType::bf16 ? 0x10000U : 1U;
+    stored = std::bit_cast<float>(std::bit_cast<std::uint32_t>(stored) - step);
+  }
+  return std::max(stored, smallest_scale(dtype));
 }
 
 GridFinder::GridFinder(const GridSpec& spec) : spec_(spec), max_code_((1 << spec.bits) - 1), factors_(1, 1.0F) {

@@ -60,4 +60,7 @@ class GridFinder {
 // The nearest value of the type: 0 and infinity where it leaves the type's range.
 float round_to_dtype(float value, DType dtype);
 
+// The scale as it is stored, finite times largest_level and above 0; infinity where the type holds none.
+float storable_scale(double scale, DType dtype, std::int32_t largest_level);
+
 }  // namespace quernel::quant

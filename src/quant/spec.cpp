@@ -32,6 +32,12 @@ constexpr std::array<Name<ColumnOrder>, 3> kOrders = {{
     {ColumnOrder::group_aware, "group-aware", "group_aware"},
 }};
 
+constexpr std::array<Name<Target>, 3> kTargets = {{
+    {Target::weight, "weight", "weight"},
+    {Target::inputs, "inputs", "inputs"},
+    {Target::stream, "stream", "stream"},
+}};
+
 template <class Table, class Enum>
 std::string name_of(const Table& table, Enum value) {
   for (const auto& row : table) {
@@ -62,10 +68,12 @@ Error out_of_range(const char* field, const char* expected, std::string found) {
 std::string to_string(Symmetry symmetry) { return name_of(kSymmetries, symmetry); }
 std::string to_string(ScaleSearch search) { return name_of(kSearches, search); }
 std::string to_string(ColumnOrder order) { return name_of(kOrders, order); }
+std::string to_string(Target target) { return name_of(kTargets, target); }
 
 Result<Symmetry> parse_symmetry(const std::string& name) { return parse(kSymmetries, name, "symmetry"); }
 Result<ScaleSearch> parse_scale_search(const std::string& name) { return parse(kSearches, name, "scale search"); }
 Result<ColumnOrder> parse_column_order(const std::string& name) { return parse(kOrders, name, "column order"); }
+Result<Target> parse_target(const std::string& name) { return parse(kTargets, name, "target"); }
 
 Status validate(const GridSpec& grid) {
   if (grid.bits != 2 && grid.bits != 3 && grid.bits != 4 && grid.bits != 8) {
@@ -101,6 +109,19 @@ Status validate(const SolverSpec& solver) {
   }
   if (!(solver.damp_step > 0.0 && std::isfinite(solver.damp_step))) {
     return out_of_range("damp-step", "above 0", fmt::format("{}", solver.damp_step));
+  }
+  if (!(solver.target_strength >= 0.0 && solver.target_strength <= 1.0)) {
+    return out_of_range("target-strength", "0 .. 1", fmt::format("{}", solver.target_strength));
+  }
+  const RefineSpec& refine = solver.refine;
+  if (refine.rounds < 0 || refine.rounds > kMaxRefineRounds) {
+    return out_of_range("refine-rounds", "0 .. 100", fmt::format("{}", refine.rounds));
+  }
+  if (refine.search_steps < 0 || refine.search_steps > kMaxSearchSteps) {
+    return out_of_range("refine-steps", "0 .. 256", fmt::format("{}", refine.search_steps));
+  }
+  if (!(refine.search_span > 0.0 && refine.search_span < 1.0)) {
+    return out_of_range("refine-span", "above 0, below 1", fmt::format("{}", refine.search_span));
   }
   if (solver.block_size < 1) return out_of_range("block-size", "1 or more", fmt::format("{}", solver.block_size));
   return {};

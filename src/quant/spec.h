@@ -22,6 +22,7 @@ enum class ScaleSearch {
   weighted_mse,  // trial scales, squared error weighted with diag(H); plain mse where no statistics exist
 };
 
+constexpr int kMaxRefineRounds = 100;
 constexpr int kMaxSearchSteps = 256;  // finer steps are below the rounding of a 16-bit scale
 
 struct GridSpec {
@@ -42,22 +43,40 @@ enum class ColumnOrder {
   group_aware,  // groups by falling max diag(H), columns sorted inside their group; a tail group comes last
 };
 
+// What follows the error-feedback pass (refine.h).
+struct RefineSpec {
+  int rounds = 3;            // 0: no refinement
+  int search_steps = 8;      // trial scales of a group in each round, 0: none beside the closed form
+  double search_span = 0.1;  // they lie within scale * (1 +- span)
+};
+
+enum class Target {
+  weight,  // the weight
+  inputs,  // what makes up for inputs that have drifted from the source's
+  stream,  // and, in linears whose output joins the residual stream, for the drift of the stream
+};
+
 struct SolverSpec {
   ColumnOrder order = ColumnOrder::act_order;
   bool static_groups =
       true;            // grid of a group found on the original weight before the loop; false: on the compensated one
   double damp = 0.01;  // share of mean diag(H) added to the diagonal
-  double damp_step = 0.01;        // added after each failed factorisation
-  double damp_limit = 1.0;        // above it the matrix falls back to RTN
-  std::int64_t block_size = 128;  // columns whose updates are delayed together
+  double damp_step = 0.01;         // added after each failed factorisation
+  double damp_limit = 1.0;         // above it the matrix falls back to RTN
+  std::int64_t block_size = 128;   // columns whose updates are delayed together
+  Target target = Target::stream;  // target.h
+  double target_strength = 0.5;    // share of the correction
+  RefineSpec refine;
 };
 
 std::string to_string(Symmetry symmetry);   // "asym", "sym", "full-range"
 std::string to_string(ScaleSearch search);  // "minmax", "mse", "weighted-mse"
 std::string to_string(ColumnOrder order);   // "natural", "act-order", "group-aware"
+std::string to_string(Target target);       // "weight", "inputs", "stream"
 Result<Symmetry> parse_symmetry(const std::string& name);
 Result<ScaleSearch> parse_scale_search(const std::string& name);
 Result<ColumnOrder> parse_column_order(const std::string& name);
+Result<Target> parse_target(const std::string& name);
 
 // Refuses what cannot be: bits outside 2, 3, 4, 8; group_size 0 or below -1; damp outside (0, damp_limit]; damp_limit
 // above 1; block_size below 1; scale_dtype other than f32, f16, bf16.

@@ -51,32 +51,43 @@ void quantize_site(const model::Checkpoint& checkpoint, Site site, runtime::Laye
 struct Trace {
   std::vector<Matrix> hessians;
   std::vector<std::int64_t> tokens;
+  std::vector<Matrix> drifts;  // of inputs or outputs, where the job has drift
 };
 
-void expect_same(const Trace& a, const Trace& b, std::size_t from = 0) {
-  ASSERT_EQ(a.hessians.size(), b.hessians.size() + from);
-  for (std::size_t i = 0; i < b.hessians.size(); ++i) {
-    const Matrix& x = a.hessians[i + from];
-    const Matrix& y = b.hessians[i];
+void expect_same(const std::vector<Matrix>& a, const std::vector<Matrix>& b, std::size_t from) {
+  ASSERT_EQ(a.size(), b.size() + from);
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    const Matrix& x = a[i + from];
+    const Matrix& y = b[i];
     ASSERT_EQ(x.size(), y.size());
     EXPECT_EQ(std::memcmp(x.data(), y.data(), static_cast<std::size_t>(x.size()) * sizeof(float)), 0)
         << "statistics " << i;
   }
 }
 
+void expect_same(const Trace& a, const Trace& b, std::size_t from = 0) {
+  expect_same(a.hessians, b.hessians, from);
+  if (!a.drifts.empty()) expect_same(a.drifts, b.drifts, from);
+}
+
 // Layers from calibrator.next_layer() to `end`, quantized as they are passed.
-void calibrate(const model::Checkpoint& checkpoint, BlockCalibrator& calibrator, std::int64_t end, Trace* run) {
+void calibrate(const model::Checkpoint& checkpoint, BlockCalibrator& calibrator, std::int64_t end, Trace* run,
+               Drift drift = Drift::none) {
   while (calibrator.next_layer() < end) {
     runtime::LayerWeights weights = runtime::load_layer(checkpoint, calibrator.next_layer()).value();
+    const runtime::LayerWeights unquantized = runtime::load_layer(checkpoint, calibrator.next_layer()).value();
+    const runtime::LayerWeights* source = drift == Drift::none ? nullptr : &unquantized;
     for (const Site site : model::kSites) {
       if (run != nullptr) {
-        auto stats = calibrator.collect(weights, site);
+        auto stats = calibrator.collect(weights, site, source);
         ASSERT_TRUE(stats.ok()) << to_string(stats.error());
         run->hessians.push_back(std::move(stats->hessian));
         run->tokens.push_back(stats->num_tokens);
+        if (!stats->input_drift.empty()) run->drifts.push_back(std::move(stats->input_drift));
+        if (!stats->output_drift.empty()) run->drifts.push_back(std::move(stats->output_drift));
       }
       quantize_site(checkpoint, site, weights);
-      const Status advanced = calibrator.advance(weights, site);
+      const Status advanced = calibrator.advance(weights, site, source);
       ASSERT_TRUE(advanced.ok()) << to_string(advanced.error());
     }
   }
@@ -87,13 +98,15 @@ struct Setting {
   std::uint64_t ceiling = 0;
   runtime::Precision precision = runtime::Precision::f32;
   runtime::SimulatedBits simulated{};
+  Drift drift = Drift::none;
 };
 
 class Job {
  public:
   Job(const LoadedModel& loaded, const CalibrationSamples& samples, const Setting& setting)
-      : checkpoint_(*loaded.checkpoint), pool_(setting.threads), budget_(setting.ceiling) {
+      : checkpoint_(*loaded.checkpoint), drift_(setting.drift), pool_(setting.threads), budget_(setting.ceiling) {
     CalibratorOptions options;
+    options.drift = setting.drift;
     options.precision = setting.precision;
     options.pool = &pool_;
     options.budget = &budget_;
@@ -108,7 +121,7 @@ class Job {
   Trace run() {
     EXPECT_TRUE(embed().ok());
     Trace result;
-    calibrate(checkpoint_, *calibrator_, checkpoint_.config().num_layers, &result);
+    calibrate(checkpoint_, *calibrator_, checkpoint_.config().num_layers, &result, drift_);
     return result;
   }
   BlockCalibrator& calibrator() { return *calibrator_; }
@@ -117,6 +130,7 @@ class Job {
 
  private:
   const model::Checkpoint& checkpoint_;
+  Drift drift_;
   test::TempFolder folder_;
   sys::ThreadPool pool_;
   sys::MemoryBudget budget_;
@@ -126,7 +140,8 @@ class Job {
 // The same pass written plainly: one sequence at a time, all six steps in order, sums in double.
 class PlainPass {
  public:
-  PlainPass(const LoadedModel& loaded, const CalibrationSamples& samples) : checkpoint_(*loaded.checkpoint), pool_(1) {
+  PlainPass(const LoadedModel& loaded, const CalibrationSamples& samples, bool quantizes = true)
+      : checkpoint_(*loaded.checkpoint), quantizes_(quantizes), pool_(1) {
     const runtime::EndWeights ends = runtime::load_ends(checkpoint_).value();
     for (const auto& window : samples.windows) {
       hidden_.emplace_back(samples.length, checkpoint_.config().hidden_size);
@@ -135,20 +150,32 @@ class PlainPass {
     rope_ = runtime::RopeTable::make(checkpoint_.config());
   }
 
+  // What the sites of one layer read, and what the stream is after a site whose output joins it: under the source's weights
+  // for that site, before they are quantized.
+  struct SiteRows {
+    std::vector<Matrix> inputs;
+    std::vector<Matrix> outputs;
+  };
+  std::vector<SiteRows> rows_of_layer(std::int64_t index) {
+    runtime::LayerWeights weights = runtime::load_layer(checkpoint_, index).value();
+    std::vector<SiteRows> result;
+    for (const Site site : model::kSites) {
+      SiteRows& rows = result.emplace_back();
+      for (std::size_t s = 0; s < hidden_.size(); ++s) {
+        rows.inputs.push_back(input(weights, site, s));
+        rows.outputs.push_back(hidden_[s].clone());
+        finish(weights, site, rows.inputs[s], rows.outputs[s]);
+      }
+      if (quantizes_) quantize_site(checkpoint_, site, weights);
+      for (std::size_t s = 0; s < hidden_.size(); ++s) finish(weights, site, rows.inputs[s], hidden_[s]);
+    }
+    return result;
+  }
+
   // H and the sum of |x_i x_j| of each site of one layer, in order.
   std::vector<std::pair<MatrixF64, MatrixF64>> layer(std::int64_t index) {
-    runtime::LayerWeights weights = runtime::load_layer(checkpoint_, index).value();
     std::vector<std::pair<MatrixF64, MatrixF64>> result;
-    for (const Site site : model::kSites) {
-      std::vector<Matrix> inputs;
-      for (std::size_t s = 0; s < hidden_.size(); ++s) inputs.push_back(input(weights, site, s));
-      result.push_back(products(inputs));
-      quantize_site(checkpoint_, site, weights);
-      for (std::size_t s = 0; s < hidden_.size(); ++s) {
-        if (site == Site::attention_out) runtime::attention_finish(context(), weights, inputs[s], hidden_[s]);
-        if (site == Site::mlp_out) runtime::mlp_finish(context(), weights, inputs[s], hidden_[s]);
-      }
-    }
+    for (const SiteRows& rows : rows_of_layer(index)) result.push_back(products(rows.inputs));
     return result;
   }
 
@@ -159,6 +186,11 @@ class PlainPass {
     context.rope = rope_.get();
     context.pool = &pool_;
     return context;
+  }
+
+  void finish(const runtime::LayerWeights& weights, Site site, const Matrix& x, Matrix& hidden) {
+    if (site == Site::attention_out) runtime::attention_finish(context(), weights, x, hidden);
+    if (site == Site::mlp_out) runtime::mlp_finish(context(), weights, x, hidden);
   }
 
   Matrix input(const runtime::LayerWeights& weights, Site site, std::size_t s) {
@@ -197,6 +229,7 @@ class PlainPass {
   }
 
   const model::Checkpoint& checkpoint_;
+  bool quantizes_;
   sys::ThreadPool pool_;
   std::shared_ptr<const runtime::RopeTable> rope_;
   std::vector<Matrix> hidden_;
@@ -230,13 +263,79 @@ TEST(Collector, HessiansAreThoseOfAPlainPassForEveryArchitecture) {
   }
 }
 
+// The largest difference of a sum of (a - b) x^T from its definition, and the largest entry of that.
+std::pair<double, double> drift_error(const Matrix& drift, const std::vector<Matrix>& a, const std::vector<Matrix>& b,
+                                      const std::vector<Matrix>& x) {
+  std::pair<double, double> result;
+  for (std::int64_t i = 0; i < drift.rows(); ++i) {
+    for (std::int64_t j = 0; j < drift.cols(); ++j) {
+      double sum = 0.0;
+      for (std::size_t s = 0; s < x.size(); ++s) {
+        for (std::int64_t t = 0; t < x[s].rows(); ++t) {
+          sum += (static_cast<double>(a[s](t, i)) - b[s](t, i)) * x[s](t, j);
+        }
+      }
+      result.first = std::max(result.first, std::abs(drift(i, j) - sum));
+      result.second = std::max(result.second, std::abs(sum));
+    }
+  }
+  return result;
+}
+
+TEST(Collector, DriftIsThatOfTwoPlainPassesForEveryArchitecture) {
+  std::vector<test::TinyModel> models = test::tiny_models();
+  for (test::TinyModel& tiny : models) {
+    tiny.draw(5);
+    SCOPED_TRACE(tiny.architecture);
+    const LoadedModel loaded(tiny);
+    const CalibrationSamples samples = make_samples(5, 19, tiny.vocab);
+    for (const Drift kind : {Drift::inputs, Drift::stream}) {
+      Setting setting;
+      setting.drift = kind;
+      Job job(loaded, samples, setting);
+      const Trace run = job.run();
+      ASSERT_EQ(run.drifts.size(), run.hessians.size());
+      PlainPass quantized(loaded, samples);
+      PlainPass source(loaded, samples, false);
+      std::size_t index = 0;
+      for (std::int64_t layer = 0; layer < tiny.num_layers(); ++layer) {
+        const auto weights = runtime::load_layer(*loaded.checkpoint, layer).value();
+        const auto ours = quantized.rows_of_layer(layer);
+        const auto theirs = source.rows_of_layer(layer);
+        for (std::size_t site = 0; site < ours.size(); ++site, ++index) {
+          const bool joins = kind == Drift::stream &&
+                             ((model::kSites[site] == Site::attention_out && weights.attention_post_norm.empty()) ||
+                              (model::kSites[site] == Site::mlp_out && weights.mlp_post_norm.empty()));
+          const Matrix& drift = run.drifts[index];
+          ASSERT_EQ(drift.rows(), joins ? loaded.checkpoint->config().hidden_size : drift.cols());
+          Matrix scaled = drift.clone();  // output drift is in units of the linear's own output
+          const auto scale = static_cast<float>(joins ? loaded.checkpoint->config().residual_scale : 1.0);
+          for (std::int64_t i = 0; i < scaled.size(); ++i) scaled.data()[i] *= scale;
+          const auto [error, largest] = drift_error(scaled, joins ? theirs[site].outputs : theirs[site].inputs,
+                                                    joins ? ours[site].outputs : ours[site].inputs, ours[site].inputs);
+          EXPECT_LE(error, 1e-4 * largest + 1e-4) << "layer " << layer << ", site " << site;
+          if (layer > 0) {
+            EXPECT_GT(largest, 0.0);
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Collector, DoesNotDependOnThreadsOrMemory) {
   const test::TinyModel tiny = small_llama();
   const LoadedModel loaded(tiny);
   const CalibrationSamples samples = make_samples(9, 500, tiny.vocab);  // three chunks
-  for (const runtime::Precision precision : {runtime::Precision::f32, runtime::Precision::bf16}) {
+  struct Way {
+    runtime::Precision precision;
+    Drift drift;
+  };
+  for (const Way& way : {Way{runtime::Precision::f32, Drift::none}, Way{runtime::Precision::bf16, Drift::none},
+                         Way{runtime::Precision::f32, Drift::inputs}, Way{runtime::Precision::bf16, Drift::stream}}) {
     Setting setting;
-    setting.precision = precision;
+    setting.precision = way.precision;
+    setting.drift = way.drift;
     Job first(loaded, samples, setting);
     const Trace expected = first.run();
     const MemoryPlan plan = first.calibrator().plan();
@@ -265,23 +364,27 @@ TEST(Collector, ContinuesFromASavedState) {
   const LoadedModel loaded(tiny);
   const test::TempFolder folder;
   const CalibrationSamples samples = make_samples(6, 33, tiny.vocab);
-  Job whole(loaded, samples, {});
-  const Trace expected = whole.run();
-  const std::int64_t layers = tiny.num_layers();
-  for (std::int64_t stop = 0; stop <= layers; ++stop) {
-    Job before(loaded, samples, {});
-    ASSERT_TRUE(before.embed().ok());
-    calibrate(*loaded.checkpoint, before.calibrator(), stop, nullptr);
-    ASSERT_TRUE(before.calibrator().save(folder / "state").ok());
-    Setting setting;
-    setting.threads = 1;
-    Job after(loaded, samples, setting);
-    const Status restored = after.calibrator().restore(folder / "state");
-    ASSERT_TRUE(restored.ok()) << to_string(restored.error());
-    EXPECT_EQ(after.calibrator().next_layer(), stop);
-    Trace rest;
-    calibrate(*loaded.checkpoint, after.calibrator(), layers, &rest);
-    expect_same(expected, rest, static_cast<std::size_t>(4 * stop));
+  for (const Drift drift : {Drift::none, Drift::stream}) {
+    Setting one;
+    one.drift = drift;
+    Job whole(loaded, samples, one);
+    const Trace expected = whole.run();
+    const std::int64_t layers = tiny.num_layers();
+    for (std::int64_t stop = 0; stop <= layers; ++stop) {
+      Job before(loaded, samples, one);
+      ASSERT_TRUE(before.embed().ok());
+      calibrate(*loaded.checkpoint, before.calibrator(), stop, nullptr, drift);
+      ASSERT_TRUE(before.calibrator().save(folder / "state").ok());
+      Setting setting = one;
+      setting.threads = 1;
+      Job after(loaded, samples, setting);
+      const Status restored = after.calibrator().restore(folder / "state");
+      ASSERT_TRUE(restored.ok()) << to_string(restored.error());
+      EXPECT_EQ(after.calibrator().next_layer(), stop);
+      Trace rest;
+      calibrate(*loaded.checkpoint, after.calibrator(), layers, &rest, drift);
+      expect_same(expected, rest, static_cast<std::size_t>(4 * stop));
+    }
   }
 }
 

@@ -137,7 +137,7 @@ def render():
             name, rows, cols, tokens, ", ".join(map(str, dead))))
         out.append(" .options = \"%s\"," % words([
             f"bits={bits}", f"group-size={group_size}", f"symmetry={symmetry}", f"order={order}",
-            f"static-groups={'true' if static else 'false'}", "search=minmax", "damp=0.01"]))
+            f"static-groups={'true' if static else 'false'}", "search=minmax", "damp=0.01", "refine-rounds=0"]))
         out.append(" .groups = \"%s\"," % text([group_of]))
         out.append(" .zero_points = \"%s\"," % text(zero, bits))
         out.append(" .scale_sum = %r," % float(scale.sum()))

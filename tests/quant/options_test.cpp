@@ -16,7 +16,8 @@ std::string refusal(const std::string& name, const std::string& value) {
 }
 
 TEST(Options, DefaultsAreThoseOfTheSpecifications) {
-  for (const std::vector<MethodOption>& options : {grid_options(), solver_options()}) {
+  for (const std::vector<MethodOption>& options :
+       {grid_options(), solver_options(), target_options(), refine_options()}) {
     for (const MethodOption& option : options) {
       GridSpec grid;
       SolverSpec solver;
@@ -43,12 +44,18 @@ TEST(Options, SetWhatTheyName) {
                                                           {"damp", "0.125"},
                                                           {"damp-step", "0.5"},
                                                           {"damp-limit", "0.75"},
-                                                          {"block-size", "64"}};
+                                                          {"block-size", "64"},
+                                                          {"target", "inputs"},
+                                                          {"target-strength", "0.5"},
+                                                          {"refine-rounds", "7"},
+                                                          {"refine-steps", "9"},
+                                                          {"refine-span", "0.2"}};
   for (const auto& [name, value] : settings) {
     ASSERT_TRUE(set_option(name, value, grid, solver).ok()) << name;
     EXPECT_EQ(get_option(name, grid, solver), value);
   }
-  EXPECT_EQ(std::size(settings), grid_options().size() + solver_options().size());
+  EXPECT_EQ(std::size(settings),
+            grid_options().size() + solver_options().size() + target_options().size() + refine_options().size());
   EXPECT_EQ(grid.bits, 3);
   EXPECT_EQ(grid.group_size, -1);
   EXPECT_EQ(grid.symmetry, Symmetry::full_range_symmetric);
