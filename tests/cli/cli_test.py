@@ -186,7 +186,7 @@ class Command(unittest.TestCase):
 
     def test_methods_and_version(self):
         names = [method["name"] for method in json.loads(quernel("methods", "--json")[0])["methods"]]
-        self.assertEqual(sorted(names), ["gptq", "qoq", "rtn"])
+        self.assertEqual(sorted(names), ["awq", "gptq", "hqq", "qoq", "rtn"])
         self.assertIn("version", json.loads(quernel("version", "--json")[0]))
         self.assertIn(b"--group-size", quernel("methods")[0])
 
