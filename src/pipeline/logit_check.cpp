@@ -72,7 +72,8 @@ Matrix changed_logits(const ChangedModel& model, runtime::EndWeights& ends, Cons
 
 Result<Matrix> logits_of(const ChangedModel& model, const std::vector<std::vector<std::int32_t>>& windows,
                          sys::ThreadPool& pool) {
-  const model::ModelConfig& config = model.checkpoint.config();
+  model::ModelConfig config = model.checkpoint.config();
+  if (model.change != nullptr) model.change->change_config(config);
   std::vector<std::int32_t> tokens;
   const runtime::SequenceBatch batch = batch_of(windows, tokens);
   const auto rope = runtime::RopeTable::make(config);

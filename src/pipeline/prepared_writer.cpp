@@ -46,6 +46,7 @@ class Writer {
     QUERNEL_TRY(ends_, runtime::load_ends(checkpoint_));
     model::ModelConfig config = checkpoint_.config();
     config.tie_word_embeddings = config.tie_word_embeddings && !change_.unties();
+    change_.change_config(config);
     const std::set<std::string> quantized = quantized_tensors();
     std::vector<io::PlannedTensor> plan;
     for (const model::ExpectedTensor& tensor : model::expected_tensors(config))
@@ -102,6 +103,8 @@ class Writer {
       json["dtype"] = "float16";
     }
     json["tie_word_embeddings"] = config.tie_word_embeddings;
+    if (config.online_qk_hadamard) json["quernel_runtime"]["online_qk_hadamard"] = true;
+    if (config.online_down_hadamard) json["quernel_runtime"]["online_down_hadamard"] = true;
     return json;
   }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "export/format.h"
 #include "pipeline/version.h"
 #include "quant/options.h"
 #include "sys/cpu.h"
@@ -55,6 +56,13 @@ Status check_transforms(const QuantizeJob& job, const quant::Method& method, con
     return Error(Fault::unsupported, fmt::format("method {} is not combined with {}", method.name, name))
         .in_field("--preprocess")
         .expect(fmt::format("none, {}", fmt::join(method.combines_with, ", ")), name);
+  }
+  for (const std::string& name : job.formats) {
+    QUERNEL_TRY(const exporting::Format* format, exporting::find_format(name));
+    if (format->online_transforms || !transform::needs_runtime(job.transform)) continue;
+    return Error(Fault::unsupported, fmt::format("no reader of {} does Hadamard transforms while a model runs", name))
+        .in_field("--format")
+        .expect("quernel with --quarot-qk or --quarot-down", name);
   }
   return transform::check_chain(job.transform, config);
 }

@@ -67,6 +67,14 @@ constexpr std::array kRows = {
               [](const std::string& v, TransformSpec& s) {
                 return parse<std::uint64_t>(v, 0, ~std::uint64_t{0}, s.quarot_seed);
               }},
+    OptionRow{"quarot", "quarot-qk", "true|false",
+              "rotate queries and keys after RoPE, while the model runs (R3): for low-bit keys; format quernel only",
+              [](const TransformSpec& s) { return print(s.quarot_qk); },
+              [](const std::string& v, TransformSpec& s) { return parse(v, s.quarot_qk); }},
+    OptionRow{"quarot", "quarot-down", "true|false",
+              "rotate the inputs of down, while the model runs (R4): for low-bit activations; format quernel only",
+              [](const TransformSpec& s) { return print(s.quarot_down); },
+              [](const std::string& v, TransformSpec& s) { return parse(v, s.quarot_down); }},
     OptionRow{"quarot", "quarot-values", "true|false", "rotate the values of each head too (R2)",
               [](const TransformSpec& s) { return print(s.quarot_values); },
               [](const std::string& v, TransformSpec& s) { return parse(v, s.quarot_values); }},

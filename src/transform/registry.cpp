@@ -85,6 +85,11 @@ std::string to_string(const std::vector<std::string>& chain) {
   return chain.empty() ? "none" : fmt::format("{}", fmt::join(chain, "+"));
 }
 
+bool needs_runtime(const TransformSpec& spec) {
+  const bool rotates = std::find(spec.chain.begin(), spec.chain.end(), "quarot") != spec.chain.end();
+  return rotates && (spec.quarot_qk || spec.quarot_down);
+}
+
 Status check_chain(const TransformSpec& spec, const model::ModelConfig& config) {
   for (const std::string& name : spec.chain) {
     QUERNEL_TRY(const Transform* transform, find_transform(name));

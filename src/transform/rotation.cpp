@@ -1,11 +1,13 @@
-// QuaRot's rotations that cost nothing at run time.
+// QuaRot's rotations: R1 and R2 cost nothing at run time; of R3 and R4 this is the half that is done once.
 //
 // R1        residual stream x <- x Q, Q = diag(signs) H / sqrt(n): embedding, head and the inputs of q, k, v, gate, up are
 //           multiplied by Q from the right, o and down by Q^T from the left, with their biases. Norm gains go into the linears that
 //           follow (W <- W diag(g) Q) and become 1: a norm without gain does not see a rotation. Embedding and head part ways
 // R2        values of each head v <- v H / sqrt(head_dim), undone in the columns of o
+// R3        queries and keys of each head after RoPE become H x, which their products do not see: a flag of the configuration
+// R4        the input of down becomes H x, undone in its weight: W <- W H^T, and a flag
 // Not       behind norms after a branch: their gain stands between the rotated output and the residual stream
-// Exact     in double, rounded to fp32 once
+// Exact     in double, rounded to fp32 once; down twice with R4
 // Source    Ashkboos et al., QuaRot, NeurIPS 2024; R2 per head, fused on both sides, as in SpinQuant, arXiv 2405.16406. The mean of
 //           the embedding is not taken away, as QuaRot's code does: under RMS norms that would change the model
 #include <algorithm>
@@ -35,6 +37,8 @@ class Rotation final : public ModelChange {
       : config_(config),
         final_gain_(std::move(final_gain)),
         values_(spec.quarot_values),
+        qk_(spec.quarot_qk),
+        down_(spec.quarot_down),
         residual_(config.hidden_size),
         head_(config.head_dim) {
     CounterRng rng(spec.quarot_seed, "quarot residual stream");
@@ -49,11 +53,22 @@ class Rotation final : public ModelChange {
     std::fill(weights.mlp_norm.begin(), weights.mlp_norm.end(), 1.0F);
     if (values_) rotate_heads(at(weights, Linear::v), pool);
     rotate_output(at(weights, Linear::o), values_ ? &head_ : nullptr, pool);
+    if (down_) {
+      LinearWeight& down = at(weights, Linear::down);
+      Matrix values = runtime::widen(down);
+      const Hadamard inner(values.cols());
+      for_each_row(values, pool, [&](std::span<double> x) { turn_row(inner, x); });
+      put(down, std::move(values));
+    }
     rotate_output(at(weights, Linear::down), nullptr, pool);
   }
   void change_embedding(MatrixView rows, sys::ThreadPool& pool) const override { rotate_rows(rows, {}, pool); }
   void change_head(MatrixView rows, sys::ThreadPool& pool) const override { rotate_rows(rows, final_gain_, pool); }
   void change_final_norm(std::span<float> gain) const override { std::fill(gain.begin(), gain.end(), 1.0F); }
+  void change_config(model::ModelConfig& config) const override {
+    config.online_qk_hadamard = config.online_qk_hadamard || qk_;
+    config.online_down_hadamard = config.online_down_hadamard || down_;
+  }
   [[nodiscard]] bool unties() const override { return true; }
 
  private:
@@ -72,17 +87,26 @@ class Rotation final : public ModelChange {
     turn_row(residual_, x);
   }
 
-  // Each row times gain (empty: 1), then turned.
-  void rotate_rows(MatrixView rows, std::span<const float> gain, sys::ThreadPool& pool) const {
+  // Each row widened, changed and rounded once.
+  template <class Change>
+  static void for_each_row(MatrixView rows, sys::ThreadPool& pool, const Change& change) {
     pool.parallel_for(ceil_div(rows.rows, kRowsPerTask), [&](std::int64_t task) {
       std::vector<double> x(static_cast<std::size_t>(rows.cols));
       const std::int64_t end = std::min((task + 1) * kRowsPerTask, rows.rows);
       for (std::int64_t row = task * kRowsPerTask; row < end; ++row) {
         const std::span<float> values = rows.row(row);
-        for (std::size_t k = 0; k < x.size(); ++k) x[k] = double{values[k]} * (gain.empty() ? 1.0 : double{gain[k]});
-        turn(x);
+        std::copy(values.begin(), values.end(), x.begin());
+        change(std::span<double>(x));
         std::transform(x.begin(), x.end(), values.begin(), [](double value) { return static_cast<float>(value); });
       }
+    });
+  }
+
+  // Each row times gain (empty: 1), then turned.
+  void rotate_rows(MatrixView rows, std::span<const float> gain, sys::ThreadPool& pool) const {
+    for_each_row(rows, pool, [&](std::span<double> x) {
+      for (std::size_t k = 0; k < gain.size(); ++k) x[k] *= double{gain[k]};
+      turn(x);
     });
   }
 
@@ -143,6 +167,8 @@ class Rotation final : public ModelChange {
   const model::ModelConfig& config_;
   std::vector<float> final_gain_;
   bool values_;
+  bool qk_;
+  bool down_;
   Hadamard residual_;
   Hadamard head_;
   std::vector<double> signs_;

@@ -43,6 +43,9 @@ void ChainedChange::change_head(MatrixView rows, sys::ThreadPool& pool) const {
 void ChainedChange::change_final_norm(std::span<float> gain) const {
   for (const auto& change : changes_) change->change_final_norm(gain);
 }
+void ChainedChange::change_config(model::ModelConfig& config) const {
+  for (const auto& change : changes_) change->change_config(config);
+}
 bool ChainedChange::unties() const {
   for (const auto& change : changes_)
     if (change->unties()) return true;

@@ -18,6 +18,8 @@ struct TransformSpec {
   bool awq_duo = true;            // divide by the weights' own mean size
   std::uint64_t quarot_seed = 0;  // of the random signs
   bool quarot_values = true;      // R2: rotate values and the input of o too
+  bool quarot_qk = false;         // R3: queries and keys after RoPE, while the model runs
+  bool quarot_down = false;       // R4: the input of down, while the model runs
 };
 
 }  // namespace quernel::transform

@@ -34,6 +34,8 @@ class ModelChange {
   virtual void change_embedding(MatrixView rows, sys::ThreadPool& pool) const { (void)rows, (void)pool; }
   virtual void change_head(MatrixView rows, sys::ThreadPool& pool) const { (void)rows, (void)pool; }
   virtual void change_final_norm(std::span<float> gain) const { (void)gain; }
+  // Transforms that the runtime has to do from now on.
+  virtual void change_config(model::ModelConfig& config) const { (void)config; }
   // Embedding and head are no longer the same matrix.
   [[nodiscard]] virtual bool unties() const { return false; }
 };
@@ -46,6 +48,7 @@ class ChainedChange final : public ModelChange {
   void change_embedding(MatrixView rows, sys::ThreadPool& pool) const override;
   void change_head(MatrixView rows, sys::ThreadPool& pool) const override;
   void change_final_norm(std::span<float> gain) const override;
+  void change_config(model::ModelConfig& config) const override;
   [[nodiscard]] bool unties() const override;
 
  private:
@@ -102,6 +105,9 @@ bool has_option(const std::string& name);
 Status set_option(const std::string& name, const std::string& value, TransformSpec& spec);
 // The options of the chain as they were resolved.
 Json chain_options(const TransformSpec& spec);
+
+// The changed model needs transforms while it runs, which only formats of our own can say.
+bool needs_runtime(const TransformSpec& spec);
 
 // All rows of the chain agree with the model. Errors: unsupported.
 Status check_chain(const TransformSpec& spec, const model::ModelConfig& config);

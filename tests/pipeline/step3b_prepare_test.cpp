@@ -102,6 +102,26 @@ TEST(Prepare, KeepsWhatEveryArchitectureComputes) {
     }
 }
 
+TEST(Prepare, RotationsWhileItRunsKeepTheFunctionToo) {
+  for (const test::TinyModel& tiny : test::tiny_models()) {
+    if (has_post_norms(tiny)) continue;
+    SCOPED_TRACE(tiny.architecture);
+    Bench bench(tiny);
+    bench.job().method = "qoq";
+    bench.job().formats = {"quernel"};
+    bench.job().grid.scale_dtype = DType::f16;
+    bench.job().transform.quarot_qk = bench.job().transform.quarot_down = true;
+    const auto prepared = bench.prepare("quarot");
+    ASSERT_TRUE(prepared.ok()) << to_string(prepared.error());
+    EXPECT_LT((*prepared)->report.logits_max_abs, 1e-4);
+    const model::ModelConfig& config = (*prepared)->source.checkpoint.config();
+    EXPECT_TRUE(config.online_qk_hadamard && config.online_down_hadamard);
+    bench.job().formats = {"gptq"};
+    bench.job().method = "rtn";
+    EXPECT_EQ(bench.prepare("quarot").error().fault, Fault::unsupported);
+  }
+}
+
 TEST(Prepare, NothingAskedForNothingDone) {
   Bench bench(test::tiny_models().front());
   EXPECT_FALSE(bench.prepare("none").value().has_value());
