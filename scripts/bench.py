@@ -16,7 +16,8 @@ import time
 
 CALIBRATION_BYTES = 900_000  # of exl3_c4; what lies behind is for judging
 HELD_OUT_BYTE = 1_000_000
-PLAIN = ["--search", "minmax", "--order", "act-order", "--damp", "0.01"]
+SAME_AS_PEER = ["--refine-rounds", "0", "--target", "weight"]  # what GPTQ of others does, but for the search of scales
+PLAIN = ["--search", "minmax", "--order", "act-order", "--damp", "0.01", *SAME_AS_PEER]
 ROWS = [  # name, arguments, the published plain reference on (a24) where there is one
     ("RTN W4 g32", ["--method", "rtn", "--bits", "4", "--group-size", "32", "--search", "minmax"], 26.37),
     ("RTN W4 g64", ["--method", "rtn", "--bits", "4", "--group-size", "64", "--search", "minmax"], 28.63),
@@ -26,7 +27,11 @@ ROWS = [  # name, arguments, the published plain reference on (a24) where there 
     ("GPTQ plain W4 g64", ["--bits", "4", "--group-size", "64", *PLAIN], 25.81),
     ("GPTQ plain W4 g128", ["--bits", "4", "--group-size", "128", *PLAIN], 26.85),
     ("GPTQ plain W3 g64", ["--bits", "3", "--group-size", "64", *PLAIN], 48.4),
+    ("GPTQ search W4 g64", ["--bits", "4", "--group-size", "64", *SAME_AS_PEER], None),
+    ("GPTQ search refine W4 g64", ["--bits", "4", "--group-size", "64", "--target", "weight"], None),
     ("GPTQ default W4 g64", ["--bits", "4", "--group-size", "64"], None),
+    ("GPTQ default W4 g32", ["--bits", "4", "--group-size", "32"], None),
+    ("AWQ W4 g64", ["--method", "awq", "--bits", "4", "--group-size", "64"], None),
     ("GPTQ default W4 g128", ["--bits", "4", "--group-size", "128"], None),
     ("GPTQ default W3 g64", ["--bits", "3", "--group-size", "64"], None),
     ("GPTQ default W4 g64 sym", ["--bits", "4", "--group-size", "64", "--symmetry", "sym"], None),
@@ -109,7 +114,7 @@ class Bench:
         pairs = []
         for _ in range(1 if self.a.quick else 2):
             report, ours = self.quernel("quantize", self.twin, "-o", self.a.work / "out", "--overwrite", "--bits", 4, "--group-size", 64,
-                                        "--asym", *self.sampling, "--format", "compressed-tensors", "--threads", 2)
+                                        "--asym", *SAME_AS_PEER, *self.sampling, "--format", "compressed-tensors", "--threads", 2)
             out, theirs = self.run(self.a.llmcompressor, "bench/peers/llmcompressor_gptq.py", self.twin, self.a.work / "peer_out",
                                    self.calibration, 128, 512, 2)
             peer = json.loads(out.splitlines()[-1])
