@@ -13,7 +13,6 @@
 
 #include "base/checked.h"
 #include "quant/integer_grid.h"
-#include "quant/loss.h"
 #include "quant/methods.h"
 #include "quant/prepared_hessian.h"
 #include "quant/scale_search.h"
@@ -134,10 +133,7 @@ Status find_clipped_groups(const MethodInput& input, IntegerGrid& grid, sys::Thr
   });
   for (std::size_t row = 0; row < failed.size(); ++row) {
     if (failed[row] < 0) continue;
-    return Error(Fault::limit_exceeded,
-                 fmt::format("the scale of row {}, group {} does not fit its type", row, failed[row]))
-        .expect(fmt::format("a scale within {}", to_string(input.grid.scale_dtype)), "larger weights")
-        .with_hint("--scale-dtype bf16 or f32 holds it");
+    return unrepresentable_scale(input.grid, input.weight, static_cast<std::int64_t>(row), failed[row]);
   }
   return {};
 }
@@ -155,12 +151,8 @@ Result<MethodOutcome> run_awq(const MethodInput& input) {
   IntegerGrid grid(input.weight.rows, cols, input.grid, std::vector<float>(static_cast<std::size_t>(cols), 1.0F));
   QUERNEL_TRY_STATUS(find_clipped_groups(input, grid, *pool));
   grid.round_all(input.weight, *pool);
-  MethodOutcome outcome;
-  outcome.matrix = std::move(grid).finish();
+  MethodOutcome outcome = outcome_of(input, std::move(grid).finish(), *pool);
   for (std::int64_t k = 0; k < cols; ++k) outcome.dead_columns += input.stats->hessian(k, k) == 0.0F ? 1 : 0;
-  const Loss loss = measure_loss(input.weight, outcome.matrix, input.stats, *pool);
-  outcome.relative_loss = loss.relative_loss;
-  outcome.relative_error = loss.relative_error;
   return outcome;
 }
 

@@ -1,8 +1,7 @@
 // GPTQ: the error-feedback solver on a grid of integers.
-#include <cmath>
+#include <utility>
 
 #include "quant/integer_grid.h"
-#include "quant/loss.h"
 #include "quant/methods.h"
 #include "quant/prepared_hessian.h"
 #include "quant/refine.h"
@@ -44,12 +43,9 @@ Result<MethodOutcome> solve_prepared(const MethodInput& input, const PreparedHes
   if (!grid.windows_representable()) {
     return fall_back(input, prepared, "the scale of a compensated group does not fit its type");
   }
-  MethodOutcome outcome;
-  outcome.matrix = std::move(grid).finish();
-  if (input.solver.refine.rounds > 0) refine_matrix(input, prepared, target, outcome.matrix, *pool);
-  const Loss loss = measure_loss(input.weight, outcome.matrix, input.stats, *pool);
-  outcome.relative_loss = loss.relative_loss;
-  outcome.relative_error = loss.relative_error;
+  codec::IntegerMatrix matrix = std::move(grid).finish();
+  if (input.solver.refine.rounds > 0) refine_matrix(input, prepared, target, matrix, *pool);
+  MethodOutcome outcome = outcome_of(input, std::move(matrix), *pool);
   outcome.damp = prepared.damp;
   outcome.dead_columns = prepared.dead_columns;
   return outcome;
@@ -63,13 +59,7 @@ Result<MethodOutcome> run_gptq(const MethodInput& input) {
     return Error(Fault::invalid_argument, "gptq needs calibration statistics")
         .with_hint("give calibration text, or use rtn, which needs none");
   }
-  if (input.prepared != nullptr) {
-    QUERNEL_CHECK(is_prepared_for(*input.prepared, input.weight.cols, input.grid, input.solver),
-                  "a Hessian prepared for another job");
-    return solve_prepared(input, *input.prepared);
-  }
-  QUERNEL_TRY(const PreparedHessian prepared, prepare_hessian(*input.stats, input.grid, input.solver));
-  return solve_prepared(input, prepared);
+  return with_hessian(input, solve_prepared);
 }
 
 }  // namespace quernel::quant

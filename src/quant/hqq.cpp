@@ -27,9 +27,9 @@ class HalfQuadratic {
  public:
   explicit HalfQuadratic(const GridSpec& spec) : spec_(spec), max_code_((1 << spec.bits) - 1), start_(minmax(spec)) {}
 
-  GroupGrid find(std::span<const float> weights) {
-    ones_.assign(weights.size(), 1.0F);
-    GroupGrid best = start_.find(weights, ones_);
+  // ones: importance of the weights, which this method does not tell apart.
+  GroupGrid find(std::span<const float> weights, std::span<const float> ones) {
+    GroupGrid best = start_.find(weights, ones);
     step_ = best.scale;
     if (!best.representable) return best;
     const Loss start = loss(weights, best);
@@ -121,7 +121,6 @@ class HalfQuadratic {
   GridFinder start_;
   double step_ = 1.0;
   double most_squared_ = 0.0;  // that of plain rounding
-  std::vector<float> ones_;
   std::vector<double> target_;
   std::vector<std::int32_t> levels_;
 };
@@ -132,15 +131,15 @@ Result<MethodOutcome> run_hqq(const MethodInput& input) {
   QUERNEL_TRY_STATUS(check_input(input));
   PoolOf pool(input);
   const auto make_finder = [&]() -> GroupFinder {
-    return [solver = HalfQuadratic(input.grid)](std::span<const float> values, std::span<const float>) mutable {
-      return solver.find(values);
+    return [solver = HalfQuadratic(input.grid)](std::span<const float> values, std::span<const float> ones) mutable {
+      return solver.find(values, ones);
     };
   };
   IntegerGrid grid(input.weight.rows, input.weight.cols, input.grid,
                    search_weights(nullptr, input.grid, input.weight.cols));
   QUERNEL_TRY_STATUS(grid.find_groups(input.weight, *pool, make_finder));
   grid.round_all(input.weight, *pool);
-  return finished(input, std::move(grid), *pool);
+  return outcome_of(input, std::move(grid).finish(), *pool);
 }
 
 }  // namespace quernel::quant

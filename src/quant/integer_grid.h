@@ -1,8 +1,5 @@
 // Integers of 2, 3, 4 or 8 bits with a scale and a zero point a group: the grid of RTN and GPTQ.
 //
-// Layout   while it is filled, scales lie [groups, lanes] so that a column's rows are contiguous; finish() hands out
-// the
-//          neutral [rows, groups] form
 // Errors   limit_exceeded where a scale does not fit scale_dtype, naming row and group
 // Threads  see grid.h
 #pragma once
@@ -13,8 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "codec/integer_matrix.h"
-#include "quant/grid.h"
+#include "quant/grouped_grid.h"
 #include "quant/layer_stats.h"
 #include "quant/scale_search.h"
 #include "quant/spec.h"
@@ -26,7 +22,7 @@ namespace quernel::quant {
 using GroupFinder = std::function<GroupGrid(std::span<const float> values, std::span<const float> importance)>;
 using MakeGroupFinder = std::function<GroupFinder()>;
 
-class IntegerGrid final : public Grid {
+class IntegerGrid final : public GroupedGrid {
  public:
   // column_weights [cols]: importance of each column in the scale search, finite, above 0.
   IntegerGrid(std::int64_t rows, std::int64_t cols, const GridSpec& spec, std::vector<float> column_weights);
@@ -36,39 +32,24 @@ class IntegerGrid final : public Grid {
   Status find_groups(ConstMatrixView weight, sys::ThreadPool& pool, const MakeGroupFinder& make_finder = {});
   // Instead: grids that the caller has found, every (row, group) once; a row by one thread.
   void take_group(std::int64_t row, std::int64_t group, float scale, std::int32_t zero_point) {
-    set_group(row, group, scale, zero_point);
+    set_levels(row, group, scale, zero_point);
   }
   // Instead: a group's grid is found when the solver reaches it. `order` [cols] is the solver's; where it keeps groups
   // together (natural, group-aware) they stay the neighbouring columns, else group i is the i-th window of the order.
   void find_groups_in_windows(std::span<const std::int32_t> order);
 
-  // Every weight to its nearest value, without error feedback.
-  void round_all(ConstMatrixView weight, sys::ThreadPool& pool);
-
   // False where open_window met a group whose scale does not fit, or weights that are not finite.
   [[nodiscard]] bool windows_representable() const;
-  codec::IntegerMatrix finish() &&;
 
-  [[nodiscard]] std::int64_t window_size() const override { return in_windows_ ? matrix_.group_size : 0; }
   void open_window(RowTile tile, std::int64_t window, std::span<const std::int32_t> columns,
                    ConstMatrixView targets) override;
-  void round_column(RowTile tile, std::int64_t column, const float* target, float* value) override;
 
  private:
-  void set_group(std::int64_t row, std::int64_t group, float scale, std::int32_t zero_point);
-
-  GridSpec spec_;
-  std::vector<float> column_weights_;
-  codec::IntegerMatrix matrix_;
-  std::int64_t num_groups_;
-  std::int64_t row_stride_;    // rows, padded
-  std::vector<float> scales_;  // [groups, row_stride_]
-  std::vector<float> low_;     // [groups, row_stride_] -zero_point
-  std::vector<float> high_;    // [groups, row_stride_] 2^bits - 1 - zero_point
-  bool in_windows_ = false;
-  std::vector<std::int32_t> group_of_window_;  // [groups]
-  std::vector<std::uint8_t> row_failed_;       // [rows] 1 where a window of the row was not representable
+  std::vector<std::uint8_t> row_failed_;  // [rows] 1 where a window of the row was not representable
 };
+
+// limit_exceeded: what to say where a group of this row has weights whose scale GridSpec::scale_dtype cannot hold.
+Error unrepresentable_scale(const GridSpec& spec, ConstMatrixView weight, std::int64_t row, std::int64_t group);
 
 // Importance of columns for the search: diag(H) over its mean, floored so that a column which calibration never saw
 // still counts; all 1 where there are no usable statistics or the search is not weighted.

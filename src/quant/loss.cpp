@@ -143,11 +143,4 @@ Loss measure_loss(ConstMatrixView weight, const codec::IntegerMatrix& matrix, co
   return loss;
 }
 
-void measure_loss(ConstMatrixView weight, const LayerStats* stats, MethodOutcome& outcome) {
-  sys::ThreadPool pool(1);
-  const Loss loss = measure_loss(weight, outcome.matrix, stats, pool);
-  outcome.relative_loss = loss.relative_loss;
-  outcome.relative_error = loss.relative_error;
-}
-
 }  // namespace quernel::quant

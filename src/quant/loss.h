@@ -1,16 +1,15 @@
 // How far a quantized matrix is from its source, as the layer's inputs see it.
 //
 // Formula  E = weight - dequantized; relative_loss = tr(E H E^T) / tr(W H W^T), relative_error = ||E||_F / ||W||_F
-//          Without statistics, or where H gives no finite figure, relative_loss = ||E||^2 / ||W||^2. All-zero weight:
-//          0.
+//          Without statistics, or where H gives no finite figure, relative_loss = ||E||^2 / ||W||^2. All-zero weight: 0.
 // Exact    products in float, sums in double, in an order that the shape alone decides; W and H are brought near 1 by
 // powers
 //          of two first, so that neither 1e38 nor 1e-38 overflows or vanishes
 // Cost     2 rows * cols^2 flops: H's symmetry saves half
 #pragma once
 
+#include "codec/integer_matrix.h"
 #include "quant/layer_stats.h"
-#include "quant/method.h"
 #include "sys/thread_pool.h"
 #include "tensor/matrix.h"
 

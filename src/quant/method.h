@@ -75,7 +75,4 @@ Result<const Method*> find_method(const std::string& name);
 // Errors: invalid_argument, naming the option and what it takes.
 Status set_option(const std::string& name, const std::string& value, GridSpec& grid, SolverSpec& solver);
 
-// The two loss figures of a finished matrix, so that every method reports them alike. loss.h has the form with threads.
-void measure_loss(ConstMatrixView weight, const LayerStats* stats, MethodOutcome& outcome);
-
 }  // namespace quernel::quant

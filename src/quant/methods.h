@@ -1,10 +1,12 @@
 // The functions behind the rows of registry.cpp, and what they share.
 #pragma once
 
+#include <optional>
 #include <string>
 
-#include "quant/integer_grid.h"
+#include "codec/integer_matrix.h"
 #include "quant/method.h"
+#include "sys/thread_pool.h"
 
 namespace quernel::quant {
 
@@ -20,8 +22,12 @@ Status check_input(const MethodInput& input);
 // Rounding without error feedback. fallback: reason, where another method asks for it.
 Result<MethodOutcome> round_to_nearest(const MethodInput& input, std::optional<std::string> fallback);
 
-// The matrix of a grid whose codes are chosen, with its losses.
-MethodOutcome finished(const MethodInput& input, IntegerGrid grid, sys::ThreadPool& pool);
+// Calls the method with the Hessian that came with the input, else with one made of its statistics, which must be there.
+using HessianMethod = Result<MethodOutcome> (*)(const MethodInput& input, const PreparedHessian& prepared);
+Result<MethodOutcome> with_hessian(const MethodInput& input, HessianMethod method);
+
+// A finished matrix with its losses, so that every method reports them alike.
+MethodOutcome outcome_of(const MethodInput& input, codec::IntegerMatrix matrix, sys::ThreadPool& pool);
 
 // The caller's pool, or one of a single thread where there is none.
 class PoolOf {

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "quant/integer_grid.h"
-#include "quant/loss.h"
 #include "quant/methods.h"
 #include "quant/prepared_hessian.h"
 #include "quant/solver.h"
@@ -34,22 +33,13 @@ Status check_specification(const MethodInput& input) {
   return {};
 }
 
-MethodOutcome finish(const MethodInput& input, TwoLevelGrid grid, sys::ThreadPool& pool) {
-  MethodOutcome outcome;
-  outcome.matrix = std::move(grid).finish();
-  const Loss loss = measure_loss(input.weight, outcome.matrix, input.stats, pool);
-  outcome.relative_loss = loss.relative_loss;
-  outcome.relative_error = loss.relative_error;
-  return outcome;
-}
-
 Result<MethodOutcome> round_two_level(const MethodInput& input, std::optional<std::string> fallback) {
   PoolOf pool(input);
   const std::int64_t cols = input.weight.cols;
   TwoLevelGrid grid(input.weight.rows, cols, input.grid, search_weights(input.stats, input.grid, cols));
   QUERNEL_TRY_STATUS(grid.find(input.weight, *pool));
   grid.round_all(input.weight, *pool);
-  MethodOutcome outcome = finish(input, std::move(grid), *pool);
+  MethodOutcome outcome = outcome_of(input, std::move(grid).finish(), *pool);
   outcome.fallback = std::move(fallback);
   return outcome;
 }
@@ -72,7 +62,7 @@ Result<MethodOutcome> solve_two_level(const MethodInput& input, const PreparedHe
   if (!solve(target, prepared, grid, *pool)) {
     return fall_back(input, prepared, "compensation left the range of float");
   }
-  MethodOutcome outcome = finish(input, std::move(grid), *pool);
+  MethodOutcome outcome = outcome_of(input, std::move(grid).finish(), *pool);
   outcome.damp = prepared.damp;
   outcome.dead_columns = prepared.dead_columns;
   return outcome;
@@ -86,13 +76,7 @@ Result<MethodOutcome> run_qoq(const MethodInput& input) {
   if (input.stats == nullptr) {
     return Error(Fault::invalid_argument, "qoq needs calibration statistics").with_hint("give calibration text");
   }
-  if (input.prepared != nullptr) {
-    QUERNEL_CHECK(is_prepared_for(*input.prepared, input.weight.cols, input.grid, input.solver),
-                  "a Hessian prepared for another job");
-    return solve_two_level(input, *input.prepared);
-  }
-  QUERNEL_TRY(const PreparedHessian prepared, prepare_hessian(*input.stats, input.grid, input.solver));
-  return solve_two_level(input, prepared);
+  return with_hessian(input, solve_two_level);
 }
 
 }  // namespace quernel::quant

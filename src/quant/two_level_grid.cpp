@@ -4,13 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cmath>
 #include <limits>
 
 #include "base/checked.h"
 #include "kernels/rounding/table.h"
-#include "quant/prepared_hessian.h"
 #include "quant/scale_search.h"
 
 namespace quernel::quant {
@@ -65,33 +63,18 @@ IntegerGroup held_in_int8(IntegerGroup group) {
 
 TwoLevelGrid::TwoLevelGrid(std::int64_t rows, std::int64_t cols, const GridSpec& spec,
                            std::vector<float> column_weights)
-    : spec_(spec), column_weights_(std::move(column_weights)) {
-  QUERNEL_CHECK(std::cmp_equal(column_weights_.size(), cols) && spec.bits == kBits && spec.scale_dtype != DType::f32);
-  matrix_.rows = rows;
-  matrix_.cols = cols;
-  matrix_.bits = kBits;
-  matrix_.group_size = effective_group_size(spec, cols);
-  matrix_.symmetric = spec.symmetry != Symmetry::asymmetric;
-  matrix_.scale_dtype = spec.scale_dtype;
-  matrix_.codes.resize(static_cast<std::size_t>(rows * cols));
-  matrix_.group_of_column = codec::contiguous_groups(cols, matrix_.group_size);
-  num_groups_ = matrix_.num_groups();
-  row_stride_ = ceil_div(rows, kLanes) * kLanes;
+    : GroupedGrid(rows, cols, spec, std::move(column_weights)) {
+  QUERNEL_CHECK(spec.bits == kBits && spec.scale_dtype != DType::f32);
   matrix_.levels.emplace();
   matrix_.levels->row_scales.assign(static_cast<std::size_t>(rows), 1.0F);
   matrix_.levels->group_scales.assign(static_cast<std::size_t>(rows * num_groups_), 1);
-  scales_.assign(static_cast<std::size_t>(num_groups_ * row_stride_), 1.0F);
-  low_.assign(scales_.size(), 0.0F);
-  high_.assign(scales_.size(), 0.0F);
 }
 
 void TwoLevelGrid::set_group(std::int64_t row, std::int64_t group, IntegerGroup found) {
-  const auto place = static_cast<std::size_t>(group * row_stride_ + row);
   matrix_.levels->group_scales[static_cast<std::size_t>(row * num_groups_ + group)] =
       static_cast<std::uint8_t>(found.scale);
-  scales_[place] = matrix_.levels->row_scales[static_cast<std::size_t>(row)] * static_cast<float>(found.scale);
-  low_[place] = static_cast<float>(-found.zero_point);
-  high_[place] = static_cast<float>(kMaxCode - found.zero_point);
+  const float row_scale = matrix_.levels->row_scales[static_cast<std::size_t>(row)];
+  set_levels(row, group, row_scale * static_cast<float>(found.scale), found.zero_point);
 }
 
 IntegerGroup TwoLevelGrid::find_group(std::span<const float> values, std::span<const float> weights,
@@ -149,12 +132,9 @@ Status TwoLevelGrid::find_row(ConstMatrixView weight, std::int64_t row) {
   row_scale = row_scale_of(largest_magnitude(weight.row(row)), spec_.scale_dtype);
   if (!std::isfinite(row_scale)) return unrepresentable(spec_, row, largest_magnitude(weight.row(row)));
   for (std::int64_t group = 0; group < num_groups_; ++group) {
-    const auto first = static_cast<std::size_t>(group * matrix_.group_size);
-    const auto count =
-        static_cast<std::size_t>(std::min(matrix_.group_size, matrix_.cols - group * matrix_.group_size));
+    const Columns columns = columns_of(group);
     set_group(row, group,
-              find_group(weight.row(row).subspan(first, count),
-                         std::span<const float>(column_weights_).subspan(first, count), row_scale));
+              find_group(weight.row(row).subspan(columns.first, columns.count), weights_of(columns), row_scale));
   }
   return ok_status();
 }
@@ -172,76 +152,19 @@ Status TwoLevelGrid::find(ConstMatrixView weight, sys::ThreadPool& pool) {
 }
 
 void TwoLevelGrid::find_groups_in_windows(std::span<const std::int32_t> order) {
-  QUERNEL_CHECK(std::cmp_equal(order.size(), matrix_.cols));
   if (matrix_.group_size >= matrix_.cols) return;  // the row scale is the group's: it stays
-  in_windows_ = true;
-  group_of_window_.assign(static_cast<std::size_t>(num_groups_), 0);
-  for (std::int64_t p = 0; p < matrix_.cols; ++p) {
-    const auto group = static_cast<std::int32_t>(order[static_cast<std::size_t>(p)] / matrix_.group_size);
-    std::int32_t& own = group_of_window_[static_cast<std::size_t>(p / matrix_.group_size)];
-    if (p % matrix_.group_size == 0) own = group;
-    QUERNEL_CHECK(own == group, "an order that scatters groups");
-  }
+  QUERNEL_CHECK(open_in_windows(order), "an order that scatters groups");
 }
 
 void TwoLevelGrid::open_window(RowTile tile, std::int64_t window, std::span<const std::int32_t> columns,
                                ConstMatrixView targets) {
-  std::vector<float> weights(columns.size());
-  for (std::size_t k = 0; k < columns.size(); ++k) {
-    weights[k] = column_weights_[static_cast<std::size_t>(columns[k])];
-  }
+  const std::vector<float> weights = weights_of(columns);
   const std::int64_t group = group_of_window_[static_cast<std::size_t>(window)];
   for (std::int64_t i = 0; i < tile.count; ++i) {
     const std::int64_t row = tile.first + i;
     set_group(row, group,
               find_group(targets.row(i), weights, matrix_.levels->row_scales[static_cast<std::size_t>(row)]));
   }
-}
-
-void TwoLevelGrid::round_column(RowTile tile, std::int64_t column, const float* target, float* value) {
-  constexpr std::int64_t kChunk = 4 * kLanes;
-  std::array<std::int32_t, kChunk> level;
-  const std::int64_t group = matrix_.group_of_column[static_cast<std::size_t>(column)];
-  for (std::int64_t first = 0; first < tile.count; first += kChunk) {
-    const std::int64_t place = group * row_stride_ + tile.first + first;
-    const std::int64_t lanes = std::min(kChunk, tile.lanes - first);
-    kernels::rounding::functions().round_lanes(target + first, scales_.data() + place, low_.data() + place,
-                                               high_.data() + place, lanes, value + first, level.data());
-    std::uint8_t* code = matrix_.codes.data() + (tile.first + first) * matrix_.cols + column;
-    const std::int64_t count = std::min(kChunk, tile.count - first);
-    for (std::int64_t i = 0; i < count; ++i) {
-      const auto zero_point = -static_cast<std::int32_t>(low_[static_cast<std::size_t>(place + i)]);
-      code[i * matrix_.cols] = static_cast<std::uint8_t>(level[static_cast<std::size_t>(i)] + zero_point);
-    }
-  }
-}
-
-void TwoLevelGrid::round_all(ConstMatrixView weight, sys::ThreadPool& pool) {
-  pool.parallel_for(ceil_div(matrix_.rows, kLanes), [&](std::int64_t task) {
-    const std::int64_t first = task * kLanes;
-    const RowTile tile = {first, std::min(kLanes, matrix_.rows - first), kLanes};
-    std::array<float, kLanes> target{};
-    std::array<float, kLanes> value{};
-    for (std::int64_t column = 0; column < matrix_.cols; ++column) {
-      for (std::int64_t i = 0; i < tile.count; ++i) target[static_cast<std::size_t>(i)] = weight(first + i, column);
-      round_column(tile, column, target.data(), value.data());
-    }
-  });
-}
-
-codec::IntegerMatrix TwoLevelGrid::finish() && {
-  const auto count = static_cast<std::size_t>(matrix_.rows * num_groups_);
-  matrix_.scales.resize(count);
-  matrix_.zero_points.resize(count);
-  for (std::int64_t row = 0; row < matrix_.rows; ++row) {
-    for (std::int64_t group = 0; group < num_groups_; ++group) {
-      const auto from = static_cast<std::size_t>(group * row_stride_ + row);
-      const auto to = static_cast<std::size_t>(row * num_groups_ + group);
-      matrix_.scales[to] = scales_[from];
-      matrix_.zero_points[to] = static_cast<std::uint8_t>(-low_[from]);
-    }
-  }
-  return std::move(matrix_);
 }
 
 }  // namespace quernel::quant

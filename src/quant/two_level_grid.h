@@ -20,8 +20,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "codec/integer_matrix.h"
-#include "quant/grid.h"
+#include "quant/grouped_grid.h"
 #include "quant/spec.h"
 #include "sys/thread_pool.h"
 #include "tensor/matrix.h"
@@ -40,7 +39,7 @@ IntegerGroup plain_group(float low, float high);
 // The nearest zero point at which every code of this scale lies in INT8.
 IntegerGroup held_in_int8(IntegerGroup group);
 
-class TwoLevelGrid final : public Grid {
+class TwoLevelGrid final : public GroupedGrid {
  public:
   // spec is valid, 4 bits. column_weights [cols]: as for IntegerGrid.
   TwoLevelGrid(std::int64_t rows, std::int64_t cols, const GridSpec& spec, std::vector<float> column_weights);
@@ -50,31 +49,14 @@ class TwoLevelGrid final : public Grid {
   // Groups are found anew when the solver reaches them, under the row scales of find(). `order` [cols] keeps groups together.
   void find_groups_in_windows(std::span<const std::int32_t> order);
 
-  // Every weight to its nearest value, without error feedback.
-  void round_all(ConstMatrixView weight, sys::ThreadPool& pool);
-  codec::IntegerMatrix finish() &&;
-
-  [[nodiscard]] std::int64_t window_size() const override { return in_windows_ ? matrix_.group_size : 0; }
   void open_window(RowTile tile, std::int64_t window, std::span<const std::int32_t> columns,
                    ConstMatrixView targets) override;
-  void round_column(RowTile tile, std::int64_t column, const float* target, float* value) override;
 
  private:
   Status find_row(ConstMatrixView weight, std::int64_t row);
   void set_group(std::int64_t row, std::int64_t group, IntegerGroup found);
   [[nodiscard]] IntegerGroup find_group(std::span<const float> values, std::span<const float> weights,
                                         float row_scale) const;
-
-  GridSpec spec_;
-  std::vector<float> column_weights_;
-  codec::IntegerMatrix matrix_;
-  std::int64_t num_groups_;
-  std::int64_t row_stride_;    // rows, padded
-  std::vector<float> scales_;  // [groups, row_stride_] row_scale * group_scale
-  std::vector<float> low_;     // [groups, row_stride_] -zero_point
-  std::vector<float> high_;    // [groups, row_stride_] 15 - zero_point
-  bool in_windows_ = false;
-  std::vector<std::int32_t> group_of_window_;  // [groups]
 };
 
 }  // namespace quernel::quant
