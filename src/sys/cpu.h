@@ -1,12 +1,15 @@
 // What this CPU can do: the only place that asks it, and the only place that asks Linux for AMX.
 //
 // Override  QUERNEL_ISA=scalar|avx2|avx512|avx512_vnni|avx512_bf16|amx|neon forces a level; it fails where the CPU
-// lacks it Threads   detection runs once; the answer does not change afterwards
+//           lacks it
+// Threads   detection runs once; the answer does not change afterwards
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/check.h"
 #include "base/result.h"
 
 namespace quernel::sys {
@@ -34,6 +37,15 @@ Result<std::vector<Isa>> usable_isas();
 // As usable_isas(), for callers below main: a bad QUERNEL_ISA was refused there (apps/quernel), here it is a check.
 const std::vector<Isa>& checked_isas();
 bool can_use(Isa isa);
+
+// Of a kernel's variants, best first: the first whose level this process may use. The last one is scalar.
+template <typename Variant>
+const Variant& first_usable(std::span<const Variant> variants) {
+  for (const Variant& variant : variants)
+    if (can_use(variant.isa)) return variant;
+  QUERNEL_CHECK(false, "the table ends with a scalar variant");
+  return variants.back();
+}
 
 // Vendor and model name for reports, and the level in use: "AMD EPYC 9B45 (avx512_bf16)".
 std::string cpu_description();

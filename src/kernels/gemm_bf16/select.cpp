@@ -1,15 +1,9 @@
-#include "base/check.h"
 #include "kernels/gemm_bf16/table.h"
 
 namespace quernel::kernels::gemm_bf16 {
 
 const Variant& pick() {
-  static const Variant& chosen = []() -> const Variant& {
-    for (const Variant& variant : variants())
-      if (sys::can_use(variant.isa)) return variant;
-    QUERNEL_CHECK(false, "the table ends with a scalar variant");
-    return variants().back();
-  }();
+  static const Variant& chosen = sys::first_usable(variants());
   return chosen;
 }
 
