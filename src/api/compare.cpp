@@ -13,6 +13,7 @@
 #include "quernel/quernel.h"
 #include "sys/atomic_file.h"
 #include "sys/interrupt.h"
+#include "sys/json_file.h"
 #include "sys/mapped_file.h"
 
 namespace quernel::api {
@@ -102,10 +103,7 @@ Json row_key(const CompareOptions& options, const std::string& source, const std
 }
 
 Json stored_row(const std::string& path, const Json& key) {
-  const auto file = sys::MappedFile::open(path);
-  if (!file.ok()) return {};
-  const auto bytes = file->bytes();
-  const auto row = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
+  const auto row = sys::read_json(path);
   return row.ok() && row->is_object() && row->value("key", Json()) == key ? *row : Json();
 }
 

@@ -18,9 +18,7 @@ namespace quernel::api {
 namespace {
 
 std::string read_text(const std::string& path) {
-  const sys::MappedFile file = take(sys::MappedFile::open(path, sys::Access::sequential));
-  const auto bytes = file.bytes();
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  return std::string(take(sys::MappedFile::open(path, sys::Access::sequential)).text());
 }
 
 // BOS replaces the first token of a window where the vocabulary says that the model wants one.

@@ -13,7 +13,7 @@
 #include "pipeline/fingerprint.h"
 #include "pipeline/step6_verify.h"
 #include "quernel/quernel.h"
-#include "sys/mapped_file.h"
+#include "sys/json_file.h"
 
 namespace quernel::api {
 
@@ -47,9 +47,7 @@ pipeline::LogitVerdict logits_against(const model::Checkpoint& source, const std
 }
 
 void check_same_files(const std::string& output, const model::Checkpoint& source) {
-  const auto file = take(sys::MappedFile::open(output + "/quernel/job.json"));
-  const auto bytes = file.bytes();
-  const Json job = take(parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.path()));
+  const Json job = take(sys::read_json(output + "/quernel/job.json"));
   const Json given = pipeline::to_json(take(pipeline::identify_files(source.files())));
   const auto difference = pipeline::first_difference(job.value("source", Json::array()), given);
   if (!difference.has_value()) return;

@@ -4,7 +4,7 @@
 
 #include "base/sha256.h"
 #include "sys/atomic_file.h"
-#include "sys/mapped_file.h"
+#include "sys/json_file.h"
 
 namespace quernel::exporting {
 namespace {
@@ -116,11 +116,10 @@ Result<Manifest> manifest_from_json(const Json& json) {
 }
 
 Result<Manifest> read_manifest(const std::string& folder) {
-  QUERNEL_TRY(const auto file, sys::MappedFile::open_contained(folder + "/" + kOwnFolder, "manifest.json"));
-  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  QUERNEL_TRY(const Json json, parse_json(text, file.path()));
+  const std::string own_folder = folder + "/" + kOwnFolder;
+  QUERNEL_TRY(const Json json, sys::read_json_contained(own_folder, "manifest.json"));
   auto manifest = manifest_from_json(json);
-  if (!manifest.ok()) return std::move(manifest).error().in_file(file.path());
+  if (!manifest.ok()) return std::move(manifest).error().in_file(own_folder + "/manifest.json");
   return manifest;
 }
 

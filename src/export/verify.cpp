@@ -21,10 +21,6 @@ Check failed(const std::string& name, std::string detail) { return {name, Outcom
 Check skipped(const std::string& name, std::string detail) { return {name, Outcome::skipped, 0, std::move(detail)}; }
 Check passed(const std::string& name, std::int64_t compared) { return {name, Outcome::passed, compared, {}}; }
 
-std::string_view text_of(const sys::MappedFile& file) {
-  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
-}
-
 // Takes the text up to the next line end off the front.
 std::string_view take_line(std::string_view& text) {
   const std::string_view line = text.substr(0, text.find('\n'));
@@ -48,7 +44,7 @@ Check check_files(const std::string& folder) {
   if (!stored.ok()) return failed("files", to_string(stored.error()));
   const auto found = checksums_of(folder);
   if (!found.ok()) return failed("files", to_string(found.error()));
-  const std::string_view text = text_of(*stored);
+  const std::string_view text = stored->text();
   if (text == *found) return passed("files", std::count(found->begin(), found->end(), '\n'));
   return failed("files", first_difference(text, *found));
 }

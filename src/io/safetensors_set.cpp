@@ -14,10 +14,6 @@ namespace {
 
 constexpr std::string_view kShardSuffix = ".safetensors";
 
-std::string_view as_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 Error index_error(Fault fault, std::string message, const std::string& file_name) {
   return Error(fault, std::move(message)).in_file(file_name);
 }
@@ -75,7 +71,7 @@ Result<SafetensorsSet> SafetensorsSet::open(const std::string& folder) {
           .expect(fmt::format("{} or {}", kSafetensorsSingleName, kSafetensorsIndexName), "neither");
     }
     if (!index.ok()) return std::move(index).error();
-    QUERNEL_TRY(auto lines, parse_safetensors_index(as_text(index->bytes()), index->path()));
+    QUERNEL_TRY(auto lines, parse_safetensors_index(index->text(), index->path()));
     set.has_index_ = true;
     QUERNEL_TRY_STATUS(set.load_shards(folder, std::move(lines)));
   }

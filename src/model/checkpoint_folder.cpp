@@ -8,7 +8,7 @@
 #include "model/json_fields.h"
 #include "model/opened_model.h"
 #include "model/tensor_names.h"
-#include "sys/mapped_file.h"
+#include "sys/json_file.h"
 
 namespace quernel::model {
 
@@ -46,12 +46,6 @@ bool has_file(const std::string& folder, const std::string& name) {
   return std::filesystem::is_regular_file(std::filesystem::path(folder) / name, ignored);
 }
 
-Result<Json> read_json_file(const std::string& folder, const std::string& name) {
-  QUERNEL_TRY(const sys::MappedFile file, sys::MappedFile::open_contained(folder, name));
-  const auto bytes = file.bytes();
-  return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.path());
-}
-
 // What stands before "embed_tokens.weight": multimodal wrappers nest the language model, bare models have no "model.".
 std::string name_prefix(const io::SafetensorsSet& set) {
   for (const char* prefix : {"model.", "language_model.model.", "model.language_model.", "language_model.", ""})
@@ -82,7 +76,7 @@ Status read_config(const std::string& folder, OpenedModel& model) {
     return std::move(error).in_file(folder);
   }
   model.config_file = (std::filesystem::path(folder) / kConfigName).string();
-  QUERNEL_TRY(const Json json, read_json_file(folder, kConfigName));
+  QUERNEL_TRY(const Json json, sys::read_json_contained(folder, kConfigName));
   QUERNEL_TRY(model.config_json, text_config_json(json, model.config_file));
   QUERNEL_TRY(model.config, config_from_json(model.config_json, model.config_file));
   return ok_status();
@@ -91,7 +85,7 @@ Status read_config(const std::string& folder, OpenedModel& model) {
 // Instruct models name their stop tokens here only.
 Status add_generation_stops(const std::string& folder, OpenedModel& model) {
   if (!has_file(folder, kGenerationName)) return ok_status();
-  QUERNEL_TRY(const Json json, read_json_file(folder, kGenerationName));
+  QUERNEL_TRY(const Json json, sys::read_json_contained(folder, kGenerationName));
   const std::string file = (std::filesystem::path(folder) / kGenerationName).string();
   if (!json.is_object()) return Error(Fault::corrupt, "not an object").in_file(file);
   Result<std::vector<std::int64_t>> stops = json_int_list(json, "eos_token_id", OptionalInt{});
@@ -108,7 +102,7 @@ Status read_quantization(const std::string& folder, OpenedModel& model) {
   std::string file = model.config_file;
   Json alone;
   if (object == nullptr && has_file(folder, kQuantizeName)) {
-    QUERNEL_TRY(alone, read_json_file(folder, kQuantizeName));
+    QUERNEL_TRY(alone, sys::read_json_contained(folder, kQuantizeName));
     object = &alone;
     file = (std::filesystem::path(folder) / kQuantizeName).string();
     model.files.push_back(file);

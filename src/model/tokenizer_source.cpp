@@ -14,8 +14,7 @@ namespace {
 constexpr const char* kTokenizerName = "tokenizer.json";
 
 Result<text::Tokenizer> from_map(const sys::MappedFile& file) {
-  const auto bytes = file.bytes();
-  return text::Tokenizer::from_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.path());
+  return text::Tokenizer::from_json(file.text(), file.path());
 }
 
 Result<text::Tokenizer> from_folder(const std::string& folder) {

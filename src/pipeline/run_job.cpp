@@ -20,7 +20,7 @@
 #include "pipeline/work_dir.h"
 #include "sys/atomic_file.h"
 #include "sys/clock.h"
-#include "sys/mapped_file.h"
+#include "sys/json_file.h"
 #include "transform/transform.h"
 
 namespace quernel::pipeline {
@@ -48,10 +48,7 @@ std::string identity_path(const std::string& output) { return output + "/quernel
 
 // An output that says it is this very job's. It counts as done only once the work directory is gone: that goes last.
 bool is_finished(const std::string& output, const Json& identity) {
-  const auto file = sys::MappedFile::open(identity_path(output));
-  if (!file.ok()) return false;
-  const auto bytes = file->bytes();
-  const auto stored = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file->path());
+  const auto stored = sys::read_json(identity_path(output));
   return stored.ok() && !first_difference(*stored, identity).has_value();
 }
 

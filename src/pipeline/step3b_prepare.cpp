@@ -14,7 +14,7 @@
 #include "sys/atomic_file.h"
 #include "sys/clock.h"
 #include "sys/errno_error.h"
-#include "sys/mapped_file.h"
+#include "sys/json_file.h"
 #include "transform/pairs.h"
 #include "transform/scale_change.h"
 
@@ -101,10 +101,7 @@ Result<Prepared> Preparation::run() {
 
 // What an earlier run of this very job finished.
 bool Preparation::take_finished(PrepareReport& report) const {
-  const auto file = sys::MappedFile::open(folder_ + kMarker);
-  if (!file.ok()) return false;
-  const auto bytes = file->bytes();
-  const auto marker = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file->path());
+  const auto marker = sys::read_json(folder_ + kMarker);
   if (!marker.ok() || !marker->is_object() || !marker->contains("identity") || !marker->contains("summary"))
     return false;
   if (first_difference(marker->at("identity"), context_.identity).has_value()) return false;

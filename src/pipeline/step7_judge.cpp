@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "eval/kld.h"
-#include "model/modules.h"
 #include "model/tokenizer_source.h"
 #include "runtime/float_model.h"
 #include "sys/memory.h"
@@ -55,10 +54,6 @@ Result<JudgeReport> step7_judge(const QuantizeJob& job, const LoadedSource& sour
   if (!tokenizer.ok()) {
     progress.on_warning("the result was not tried on prompts: " + to_string(tokenizer.error()));
     return report;
-  }
-  // The source's pages are not needed while the result answers.
-  for (const model::ExpectedTensor& tensor : model::expected_tensors(source.checkpoint.config())) {
-    source.checkpoint.release(tensor.name);
   }
   QUERNEL_TRY(const auto of_result, answers_of(output, *tokenizer, job.precision, pool));
   QUERNEL_TRY(const auto of_source, answers_of(source.checkpoint, *tokenizer, job.precision, pool));

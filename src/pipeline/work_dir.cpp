@@ -10,7 +10,7 @@
 #include "pipeline/fingerprint.h"
 #include "sys/atomic_file.h"
 #include "sys/errno_error.h"
-#include "sys/mapped_file.h"
+#include "sys/json_file.h"
 
 namespace quernel::pipeline {
 
@@ -45,9 +45,7 @@ void remove_temporaries(const std::string& path) {
 }
 
 Status check_identity(const std::string& state_path, const Json& identity, Leftover leftover, const std::string& path) {
-  QUERNEL_TRY(const sys::MappedFile file, sys::MappedFile::open(state_path));
-  const auto bytes = file.bytes();
-  QUERNEL_TRY(const Json stored, parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, state_path));
+  QUERNEL_TRY(const Json stored, sys::read_json(state_path));
   if (const auto difference = first_difference(stored, identity); difference.has_value()) {
     if (!holds_work(path)) return {};
     return Error(Fault::incompatible_state, "the work directory belongs to another job")

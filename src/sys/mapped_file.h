@@ -2,12 +2,14 @@
 //
 // Errors   not_found, io_error; unsupported if it is not a regular file; an empty file maps to an empty span
 // Hazard   a file truncated by somebody else while it is mapped raises SIGBUS on access; readers check every size at
-// open Threads  const access from any thread
+//          open
+// Threads  const access from any thread
 #pragma once
 
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -33,6 +35,7 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
+  [[nodiscard]] std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
   [[nodiscard]] const std::string& path() const { return path_; }
 
   // Tells the kernel that these bytes are not needed soon, so that resident memory falls. No effect on contents.
