@@ -4,7 +4,8 @@
 // number of threads, stopped and resumed without changing a result.
 //
 // Source   Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011; golden values of its known-answer
-// test Threads  pure functions; CounterRng is a value with a position of its own
+//          test
+// Threads  pure functions; CounterRng is a value with a position of its own
 #pragma once
 
 #include <array>

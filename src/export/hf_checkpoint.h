@@ -1,16 +1,15 @@
 // Writing a quantized model as Hugging Face folders, one per format.
 //
-// Layout   OUT/ for one format, OUT/<format>/ for several: model*.safetensors (+ index), config.json with
-// quantization_config,
-//          tokenizer and side files, README.md, quernel/manifest.json, quernel/SHA256SUMS
-// Exact    dense tensors of a folder keep their bytes; the output depends on the source, the matrices and the options
-// alone Memory   one module and one dense tensor at a time, beside what `read` keeps Protocol quernel/manifest.json
-// marks the folder first; weights, side files, config.json; manifest and checksums last. Each file
-//          appears whole or not at all
-// Errors   unsupported (format cannot hold it), invalid_argument (output folder, a matrix that is not as planned),
-// corrupt
-//          (source tensor not finite), io_error, out_of_disk
-// Threads  one job a folder
+// Layout    OUT/ for one format, OUT/<format>/ for several: model*.safetensors (+ index), config.json with
+//           quantization_config, tokenizer and side files, README.md, quernel/manifest.json, quernel/SHA256SUMS
+// Exact     dense tensors of a folder keep their bytes; the output depends on the source, the matrices and the options
+//           alone
+// Memory    one module and one dense tensor at a time, beside what `read` keeps
+// Protocol  quernel/manifest.json marks the folder first; weights, side files, config.json; manifest and checksums
+//           last. Each file appears whole or not at all
+// Errors    unsupported (format cannot hold it), invalid_argument (output folder, a matrix that is not as planned),
+//           corrupt (source tensor not finite), io_error, out_of_disk
+// Threads   one job a folder
 #pragma once
 
 #include <functional>

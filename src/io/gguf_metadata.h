@@ -1,8 +1,10 @@
 // Metadata of a GGUF file: keys, values of 13 kinds, and getters that say what was missing or of the wrong kind.
 //
 // Layout   values stay where they are in the file; a GgufValue points at their bytes, which were checked when it was
-// made Errors   getters: not_found for an absent key, corrupt for a value of another kind or out of range; the key is
-// the field Threads  const functions from any thread
+//          made
+// Errors   getters: not_found for an absent key, corrupt for a value of another kind or out of range; the key is the
+//          field
+// Threads  const functions from any thread
 #pragma once
 
 #include <cstddef>

@@ -2,7 +2,8 @@
 //
 // Layout   views point into the map, row-major, little-endian, aligned to nothing
 // Errors   as io/safetensors_header.h, and those of opening; view: not_found, unsupported for a dtype we cannot compute
-// with Threads  const functions from any thread
+//          with
+// Threads  const functions from any thread
 #pragma once
 
 #include <string>

@@ -1,13 +1,12 @@
 // The header of a safetensors file, read from its bytes and checked whole.
 //
 // Layout   u64 header length N, N bytes of JSON ("name": {"dtype", "shape", "data_offsets": [begin, end)}), then data;
-// offsets
-//          count from byte 8 + N. Data has no hole, no overlap and no tail. Row-major, little-endian.
+//          offsets count from byte 8 + N. Data has no hole, no overlap and no tail. Row-major, little-endian.
 // Limits   io/limits.h
 // Errors   corrupt, limit_exceeded, unsupported (a dtype with no known size), with file, tensor, field and byte offset
 // Threads  pure function
 // Source   the safetensors format and the checks of its reference reader; ours refuses control characters in names as
-// well
+//          well
 #pragma once
 
 #include <cstddef>

@@ -1,16 +1,14 @@
 // Writing safetensors: one file or shards with an index, streamed, and never half there under a final name.
 //
-// Layout   tensors by descending size of element (order of the format's reference writer), then by name; header padded
-// with
-//          spaces to a multiple of 8; metadata {"format": "pt"}. Shards are filled in the order of the plan; a tensor
-//          is never split. One shard: model.safetensors without an index. More: model-00001-of-00002.safetensors, ...
-//          and the index.
-// Exact    the bytes depend on the plan, the data and the options only
-// Protocol each file through sys::AtomicFile, the index last. An older model.safetensors and index are removed before
-// the
-//          first shard is written, so that a kill leaves the old set, no set, or the new set, never a mixture.
-// Errors   invalid_argument (plan), io_error, out_of_disk, and those of the source; what was committed before stays
-// Threads  one writer per folder; the source is called from the calling thread
+// Layout    tensors by descending size of element (order of the format's reference writer), then by name; header padded
+//           with spaces to a multiple of 8; metadata {"format": "pt"}. Shards are filled in the order of the plan; a
+//           tensor is never split. One shard: model.safetensors without an index. More:
+//           model-00001-of-00002.safetensors, ... and the index.
+// Exact     the bytes depend on the plan, the data and the options only
+// Protocol  each file through sys::AtomicFile, the index last. An older model.safetensors and index are removed before
+//           the first shard is written, so that a kill leaves the old set, no set, or the new set, never a mixture.
+// Errors    invalid_argument (plan), io_error, out_of_disk, and those of the source; what was committed before stays
+// Threads   one writer per folder; the source is called from the calling thread
 #pragma once
 
 #include <cstdint>

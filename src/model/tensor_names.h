@@ -1,8 +1,7 @@
-// Names of GGUF tensors in Hugging Face words, and what is done to their values so that they equal the Hugging Face
-// form.
+// Names of GGUF tensors in Hugging Face words, and what is done to their values so that they equal the
+// Hugging Face form.
 //
-// Rows     GGUF files of some families hold the rows of q and k in pairs: row 2i + h of a head is row h * d/2 + i of
-// the
+// Rows     GGUF files of some families hold the rows of q and k in pairs: row 2i + h of a head is row h * d/2 + i of the
 //          Hugging Face tensor (h = 0, 1). The rotation then turns neighbours instead of halves. Biases likewise.
 // Norms    GGUF files of Gemma hold 1 + w
 // Threads  pure functions

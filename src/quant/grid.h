@@ -2,15 +2,14 @@
 // values there are, and the codes.
 //
 // A grid decides one column at a time for a tile of rows. That covers
-//   integers with group scales         integer_grid.h
+//   integers with group scales         grouped_grid.h, integer_grid.h, two_level_grid.h
 //   block types of GGUF                scales of a block found first (or in open_window), then one column after the
-//   other vector codebooks (VPTQ)            vectors run along the rows inside one column: row_multiple() = vector
-//   length
+//   other vector codebooks (VPTQ)      vectors run along the rows inside one column: row_multiple() =
+//                                      vector length
 // A grid that must decide several columns together (trellis tiles, lattices along the input) needs a block factor of
 // the Hessian and a step of several columns; it would join here as a second virtual beside round_column.
 //
-// Threads  the solver calls open_window and round_column for different row tiles at the same time, for one tile in
-// solver
+// Threads  the solver calls open_window and round_column for different row tiles at the same time, for one tile in solver
 //          order; a grid writes only what belongs to the rows it was given
 #pragma once
 

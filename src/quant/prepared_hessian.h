@@ -4,11 +4,9 @@
 // Formula  A = P (H / mean + damp I) P^T with P the column order and mean the mean of diag(H) over live columns;
 //          A^-1 = U^T U, U upper triangular, factored in double precision
 // Dead     a column with H_jj == 0 is cut off from all others (its row and column of H are 0, its diagonal 1): it
-// neither
-//          gives nor takes compensation, so plain rounding of its own weight remains
+//          neither gives nor takes compensation, so plain rounding of its own weight remains
 // Ladder   damp, damp + damp_step, ... damp_limit; then, at damp_limit, a floor under the diagonal of 1e-6 of its
-// largest
-//          entry, times 10 up to five times; then `failure`
+//          largest entry, times 10 up to five times; then `failure`
 // Cost     memory 4 cols^2 bytes kept, 20 cols^2 while it is made
 #pragma once
 

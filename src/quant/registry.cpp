@@ -1,5 +1,5 @@
-// One row a method. The command line, the reports and the bindings read these rows; nothing else is edited for a new
-// one.
+// One row a method. The command line, the reports and the bindings read these rows; nothing else is edited for a
+// new one.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

@@ -6,9 +6,10 @@
 // Blocks   columns are taken solver.block_size at a time; all earlier errors reach a block by one GEMM when it begins
 //          (looking left, so the weights are read once and never written), errors inside it column by column in cache
 // Exact    every row is solved on its own in tiles of fixed height: the outcome does not depend on the number of
-// threads Threads  the pool's, over row tiles Cost     rows * cols^2 flops; memory 4 kTileRows * (cols + 2 widest
-// block) bytes a thread Source   Frantar et al., "GPTQ", ICLR 2023; Chee et al., "QuIP", NeurIPS 2023 (the equality
-// with LDLQ)
+//          threads
+// Threads  the pool's, over row tiles
+// Cost     rows * cols^2 flops; memory 4 kTileRows * (cols + 2 widest block) bytes a thread
+// Source   Frantar et al., "GPTQ", ICLR 2023; Chee et al., "QuIP", NeurIPS 2023 (the equality with LDLQ)
 #pragma once
 
 #include "base/result.h"

@@ -2,7 +2,8 @@
 //
 // Protocol  temporary name in the same folder, write, fsync, close, rename, fsync of the folder
 // Errors    out_of_disk (ENOSPC, EDQUOT, EFBIG), io_error; a failed write or fsync is final: the temporary file is
-// removed Threads   one thread at a time
+//           removed
+// Threads   one thread at a time
 #pragma once
 
 #include <cstddef>
