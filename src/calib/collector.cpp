@@ -18,6 +18,8 @@
 #include "runtime/rope.h"
 #include "runtime/workspace.h"
 #include "sys/interrupt.h"
+#include "tensor/half.h"
+#include "tensor/linalg.h"
 #include "tensor/tensor_view.h"
 
 namespace quernel::calib {
@@ -83,6 +85,9 @@ void copy(ConstMatrixView from, MatrixView to) {
   }
 }
 
+// The linear whose output joins the hidden states.
+model::Linear last_linear(Site site) { return site == Site::attention_out ? model::Linear::o : model::Linear::down; }
+
 // A NaN or infinity in column j of the inputs makes diagonal element j of H one, so H tells of all of them.
 Status check_diagonal(ConstMatrixView hessian, std::int64_t layer, Site site) {
   for (std::int64_t j = 0; j < hessian.rows; ++j) {
@@ -106,11 +111,12 @@ struct BlockCalibrator::State {
   runtime::Workspace workspace;
   std::vector<Chunk> chunks;
   HiddenStore hidden;  // [streams * tokens, hidden_size], stream after stream
-  HiddenStore stored;  // [streams * tokens, widest kept site], packed to the width of the site that is kept
+  HiddenStore stored;  // [tokens, widest kept site] of the quantized stream, packed to the width of the site that is kept
   bool stored_is_valid = false;
   std::array<Matrix, 2> normed;  // of each stream [chunk rows, hidden_size]
   std::array<Matrix, 2> output;  // of each stream [chunk rows, widest kept site], where outputs are not stored
   Matrix difference;             // [chunk rows, widest site], where there are two streams
+  std::size_t reference_chunks = 0;  // so many of the second stream have passed the branch in hand already
 
   bool started = false;
   std::int64_t layer = 0;
@@ -135,13 +141,15 @@ struct BlockCalibrator::State {
   MatrixView output_rows(const Chunk& chunk, std::size_t stream, std::int64_t width);
   ConstMatrixView site_input(const runtime::LayerWeights& weights, Site at, const Chunk& chunk, std::size_t stream);
   Status check_call(const runtime::LayerWeights& weights, Site at, const runtime::LayerWeights* source) const;
-  Status finish_branch(const runtime::LayerWeights& weights, Site at, std::size_t stream);
-  void branch_output(const runtime::LayerWeights& weights, Site at, ConstMatrixView x, std::size_t stream,
-                     MatrixView out);
+  Status finish_branch(const runtime::LayerWeights& weights, Site at);
+  Status finish_reference(const runtime::LayerWeights& source, Site at, std::size_t end);
+  Status add_branch(const runtime::LayerWeights& weights, Site at, const Chunk& chunk, ConstMatrixView x,
+                    std::size_t stream);
   [[nodiscard]] bool has_output_drift(const runtime::LayerWeights& weights, Site at) const;
   void start_drift(const runtime::LayerWeights& source, Site at, quant::LayerStats& stats) const;
-  void add_drift(const runtime::LayerWeights& source, Site at, const Chunk& chunk, ConstMatrixView x,
-                 quant::LayerStats& stats);
+  Status add_drift(const runtime::LayerWeights& source, Site at, std::size_t index, ConstMatrixView x,
+                   quant::LayerStats& stats);
+  void finish_drift(const runtime::LayerWeights& source, Site at, quant::LayerStats& stats) const;
   StateHeader header() const;
 };
 
@@ -156,11 +164,11 @@ Status BlockCalibrator::State::allocate() {
   QUERNEL_TRY(hidden, HiddenStore::create(rows, config->hidden_size, folder));
   for (std::size_t stream = 0; std::cmp_less(stream, num_streams()); ++stream) {
     normed[stream] = Matrix::uninitialized(chunk_rows, config->hidden_size);
-    if (plan.recompute) output[stream] = Matrix::uninitialized(chunk_rows, width);
+    if (plan.recompute || stream > 0) output[stream] = Matrix::uninitialized(chunk_rows, width);
   }
-  if (num_streams() > 1) difference = Matrix::uninitialized(chunk_rows, std::max(width, 2 * config->hidden_size));
+  if (num_streams() > 1) difference = Matrix::uninitialized(chunk_rows, std::max(width, config->hidden_size));
   if (!plan.recompute) {
-    QUERNEL_TRY(stored, HiddenStore::create(rows, width, std::nullopt));
+    QUERNEL_TRY(stored, HiddenStore::create(tokens, width, std::nullopt));
   }
   return ok_status();
 }
@@ -178,8 +186,8 @@ runtime::BlockContext BlockCalibrator::State::context(std::size_t stream) {
 }
 
 MatrixView BlockCalibrator::State::output_rows(const Chunk& chunk, std::size_t stream, std::int64_t width) {
-  if (plan.recompute) return {output[stream].data(), chunk.num_rows, width};
-  return {stored.row_block(0, stored.rows()).data + row_of(chunk, stream) * width, chunk.num_rows, width};
+  if (plan.recompute || stream > 0) return {output[stream].data(), chunk.num_rows, width};
+  return {stored.row_block(0, stored.rows()).data + chunk.first_row * width, chunk.num_rows, width};
 }
 
 // What the modules of a site read. Valid until the next call for the same stream.
@@ -215,32 +223,38 @@ Status BlockCalibrator::State::check_call(const runtime::LayerWeights& weights, 
   return ok_status();
 }
 
-// out += what the branch that reads x adds to the hidden states.
-void BlockCalibrator::State::branch_output(const runtime::LayerWeights& weights, Site at, ConstMatrixView x,
-                                           std::size_t stream, MatrixView out) {
+// Adds the output of attention or MLP, whose last linear reads x, to the chunk's hidden states.
+Status BlockCalibrator::State::add_branch(const runtime::LayerWeights& weights, Site at, const Chunk& chunk,
+                                          ConstMatrixView x, std::size_t stream) {
+  const MatrixView out = hidden_rows(chunk, stream);
   if (at == Site::attention_out) {
     runtime::attention_finish(context(stream), weights, x, out);
   } else {
     runtime::mlp_finish(context(stream), weights, x, out);
   }
+  const std::int64_t bad = first_nonfinite({out.data, static_cast<std::size_t>(out.rows * out.cols)});
+  if (bad < 0) return ok_status();
+  return nonfinite(layer, fmt::format("output of {}, sample {}, token {}", at == Site::mlp_out ? "the MLP" : "attention",
+                                      (chunk.first_row + bad / out.cols) / samples->length,
+                                      (chunk.first_row + bad / out.cols) % samples->length));
 }
 
-// Adds the output of attention or MLP to the hidden states.
-Status BlockCalibrator::State::finish_branch(const runtime::LayerWeights& weights, Site at, std::size_t stream) {
+Status BlockCalibrator::State::finish_branch(const runtime::LayerWeights& weights, Site at) {
   for (const Chunk& chunk : chunks) {
-    const ConstMatrixView x = stored_is_valid
-                                  ? ConstMatrixView(output_rows(chunk, stream, model::site_width(*config, at)))
-                                  : site_input(weights, at, chunk, stream);
-    const MatrixView out = hidden_rows(chunk, stream);
-    branch_output(weights, at, x, stream, out);
-    const std::int64_t bad = first_nonfinite({out.data, static_cast<std::size_t>(out.rows * out.cols)});
-    if (bad >= 0) {
-      return nonfinite(layer,
-                       fmt::format("output of {}, sample {}, token {}", at == Site::mlp_out ? "the MLP" : "attention",
-                                   (chunk.first_row + bad / out.cols) / samples->length,
-                                   (chunk.first_row + bad / out.cols) % samples->length));
-    }
-    hidden.release(row_of(chunk, stream), chunk.num_rows);
+    const ConstMatrixView x = stored_is_valid ? ConstMatrixView(output_rows(chunk, 0, model::site_width(*config, at)))
+                                              : site_input(weights, at, chunk, 0);
+    QUERNEL_TRY_STATUS(add_branch(weights, at, chunk, x, 0));
+    hidden.release(row_of(chunk, 0), chunk.num_rows);
+  }
+  return ok_status();
+}
+
+// Takes the second stream's chunks before `end` past the branch, those that are not yet.
+Status BlockCalibrator::State::finish_reference(const runtime::LayerWeights& source, Site at, std::size_t end) {
+  for (; reference_chunks < end; ++reference_chunks) {
+    const Chunk& chunk = chunks[reference_chunks];
+    QUERNEL_TRY_STATUS(add_branch(source, at, chunk, site_input(source, at, chunk, 1), 1));
+    hidden.release(row_of(chunk, 1), chunk.num_rows);
   }
   return ok_status();
 }
@@ -260,24 +274,40 @@ void BlockCalibrator::State::start_drift(const runtime::LayerWeights& source, Si
   }
 }
 
-// x: the inputs of the quantized stream.
-void BlockCalibrator::State::add_drift(const runtime::LayerWeights& source, Site at, const Chunk& chunk,
-                                       ConstMatrixView x, quant::LayerStats& stats) {
-  const ConstMatrixView reference = site_input(source, at, chunk, 1);
+// x: the inputs of the quantized stream in chunk `index`. With output drift the second stream passes the branch here already,
+// so that it is computed once: the sum of (h_ref + W x_ref - h) x^T is taken, and finish_drift() takes W H off it.
+Status BlockCalibrator::State::add_drift(const runtime::LayerWeights& source, Site at, std::size_t index,
+                                         ConstMatrixView x, quant::LayerStats& stats) {
+  const Chunk& chunk = chunks[index];
   if (!has_output_drift(source, at)) {
     const MatrixView drift(difference.data(), x.rows, x.cols);
-    subtract(reference, x, drift, *options.pool);
+    subtract(site_input(source, at, chunk, 1), x, drift, *options.pool);
     accumulate_product(drift, x, options.precision, stats.input_drift, *options.pool);
-    return;
+    return ok_status();
   }
-  const MatrixView ours(difference.data(), x.rows, config->hidden_size);
-  const MatrixView theirs(difference.data() + x.rows * config->hidden_size, x.rows, config->hidden_size);
-  copy(hidden_rows(chunk, 0), ours);
-  copy(hidden_rows(chunk, 1), theirs);
-  branch_output(source, at, x, 0, ours);
-  branch_output(source, at, reference, 1, theirs);
-  subtract(theirs, ours, ours, *options.pool);
-  accumulate_product(ours, x, options.precision, stats.output_drift, *options.pool);
+  QUERNEL_TRY_STATUS(finish_reference(source, at, index + 1));
+  const MatrixView drift(difference.data(), x.rows, config->hidden_size);
+  subtract(hidden_rows(chunk, 1), hidden_rows(chunk, 0), drift, *options.pool);
+  const std::vector<float>& bias = source.linear(last_linear(at)).bias;
+  const auto scale = static_cast<float>(config->residual_scale);
+  for_rows(bias.empty() ? 0 : drift.rows, *options.pool, [&](std::int64_t row) {
+    for (std::size_t i = 0; i < bias.size(); ++i) drift.row(row)[i] -= scale * bias[i];
+  });
+  accumulate_product(drift, x, options.precision, stats.output_drift, *options.pool);
+  return ok_status();
+}
+
+// Brings output drift into units of the linear's own output, and takes off what the source's weights make of x itself. In bf16
+// those are the weights as products round them, so that a layer without drift shows none.
+void BlockCalibrator::State::finish_drift(const runtime::LayerWeights& source, Site at,
+                                          quant::LayerStats& stats) const {
+  if (stats.output_drift.empty()) return;
+  Matrix weight = runtime::widen(source.linear(last_linear(at)));
+  if (runtime::effective(options.precision) == runtime::Precision::bf16) {
+    for (std::int64_t i = 0; i < weight.size(); ++i) weight.data()[i] = bf16_to_float(float_to_bf16(weight.data()[i]));
+  }
+  const auto scale = static_cast<float>(1.0 / config->residual_scale);
+  gemm_nn(weight, stats.hessian, stats.output_drift, -1.0F, scale, *options.pool);
 }
 
 StateHeader BlockCalibrator::State::header() const {
@@ -347,6 +377,7 @@ Status BlockCalibrator::embed(const runtime::EndWeights& ends) {
   }
   state.started = true;
   state.stored_is_valid = false;
+  state.reference_chunks = 0;
   state.layer = 0;
   state.site = 0;
   return ok_status();
@@ -364,11 +395,12 @@ Result<quant::LayerStats> BlockCalibrator::collect(const runtime::LayerWeights& 
   if (state.options.channel_stats) channels.emplace(width);
   RowSample sample(state.samples->num_tokens(), width, state.options.sample_rows);
   state.stored_is_valid = false;
-  for (const Chunk& chunk : state.chunks) {
+  for (std::size_t index = 0; index < state.chunks.size(); ++index) {
+    const Chunk& chunk = state.chunks[index];
     QUERNEL_TRY_STATUS(sys::check_interrupt());
     const ConstMatrixView x = state.site_input(weights, site, chunk, 0);
     accumulate_hessian(x, state.options.precision, stats.hessian, *state.options.pool);
-    if (source != nullptr) state.add_drift(*source, site, chunk, x, stats);
+    if (source != nullptr) QUERNEL_TRY_STATUS(state.add_drift(*source, site, index, x, stats));
     if (channels.has_value()) channels->add(x, *state.options.pool);
     sample.add(x);
     stats.num_tokens += chunk.num_rows;
@@ -377,9 +409,7 @@ Result<quant::LayerStats> BlockCalibrator::collect(const runtime::LayerWeights& 
     }
   }
   finish_hessian(stats.hessian);
-  const auto scale =
-      static_cast<float>(1.0 / state.config->residual_scale);  // drift in units of the linear's own output
-  for (std::int64_t i = 0; scale != 1.0F && i < stats.output_drift.size(); ++i) stats.output_drift.data()[i] *= scale;
+  if (source != nullptr) state.finish_drift(*source, site, stats);
   QUERNEL_TRY_STATUS(check_diagonal(stats.hessian, state.layer, site));
   if (channels.has_value()) channels->finish(stats);
   stats.sample = std::move(sample).take();
@@ -391,9 +421,10 @@ Status BlockCalibrator::advance(const runtime::LayerWeights& weights, Site site,
   State& state = *state_;
   QUERNEL_TRY_STATUS(state.check_call(weights, site, source));
   if (is_kept(site)) {
-    QUERNEL_TRY_STATUS(state.finish_branch(weights, site, 0));
-    if (source != nullptr) QUERNEL_TRY_STATUS(state.finish_branch(*source, site, 1));
+    QUERNEL_TRY_STATUS(state.finish_branch(weights, site));
+    if (source != nullptr) QUERNEL_TRY_STATUS(state.finish_reference(*source, site, state.chunks.size()));
     state.stored_is_valid = false;
+    state.reference_chunks = 0;
   }
   state.site = (state.site + 1) % model::kSites.size();
   if (state.site == 0) ++state.layer;
@@ -418,6 +449,7 @@ Status BlockCalibrator::restore(const std::string& path) {
   }
   state_->started = true;
   state_->stored_is_valid = false;
+  state_->reference_chunks = 0;
   state_->layer = layer;
   state_->site = 0;
   return ok_status();

@@ -62,7 +62,7 @@ Result<MemoryPlan> plan_memory(const model::ModelConfig& config, std::int64_t nu
   MemoryPlan plan;
   const auto copies = static_cast<std::uint64_t>(streams);
   plan.hidden_bytes = copies * tokens * u64(config.hidden_size) * kFloat;
-  plan.scratch_bytes = copies * tokens * u64(stored_width) * kFloat;
+  plan.scratch_bytes = tokens * u64(stored_width) * kFloat;  // the second stream keeps none
   plan.workspace_bytes = workspace_of(config, chunk_rows, length);
   // Inputs of the second stream and their difference from the first, in the stream's width and a site's.
   if (streams > 1) plan.workspace_bytes += u64(chunk_rows) * u64(2 * config.hidden_size + 2 * widest_site) * kFloat;
