@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <functional>
 #include <optional>
@@ -232,8 +233,12 @@ Status BlockCalibrator::State::add_branch(const runtime::LayerWeights& weights, 
   } else {
     runtime::mlp_finish(context(stream), weights, x, out);
   }
+  std::atomic<bool> finite{true};
+  for_rows(out.rows, *options.pool, [&](std::int64_t row) {
+    if (first_nonfinite(out.row(row)) >= 0) finite = false;
+  });
+  if (finite) return ok_status();
   const std::int64_t bad = first_nonfinite({out.data, static_cast<std::size_t>(out.rows * out.cols)});
-  if (bad < 0) return ok_status();
   return nonfinite(layer, fmt::format("output of {}, sample {}, token {}", at == Site::mlp_out ? "the MLP" : "attention",
                                       (chunk.first_row + bad / out.cols) / samples->length,
                                       (chunk.first_row + bad / out.cols) % samples->length));

@@ -8,7 +8,10 @@ namespace quernel::kernels::gemm_bf16 {
 bool fast_bf16() {
   switch (pick().isa) {
     case sys::Isa::amx: return true;
-    case sys::Isa::avx512_bf16: return sys::cpu_vendor() == "amd";
+    case sys::Isa::avx512_bf16: {
+      static const bool amd = sys::cpu_vendor() == "amd";  // a hypervisor answers this question slowly
+      return amd;
+    }
     default: return false;
   }
 }
