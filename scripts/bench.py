@@ -34,6 +34,11 @@ ROWS = [  # name, arguments, the published plain reference on (a24) where there 
     ("AWQ W4 g64", ["--method", "awq", "--bits", "4", "--group-size", "64"], None),
     ("GPTQ default W4 g128", ["--bits", "4", "--group-size", "128"], None),
     ("GPTQ default W3 g64", ["--bits", "3", "--group-size", "64"], None),
+    ("QoQ W4 g64", ["--method", "qoq", "--bits", "4", "--group-size", "64"], None),
+    ("HQQ W4 g64", ["--method", "hqq", "--bits", "4", "--group-size", "64"], None),
+    ("GPTQ quarot W4 g64", ["--preprocess", "quarot", "--bits", "4", "--group-size", "64"], None),
+    ("RTN quarot W4 g64", ["--method", "rtn", "--preprocess", "quarot", "--bits", "4", "--group-size", "64"], None),
+    ("GPTQ awq W4 g64", ["--preprocess", "awq", "--bits", "4", "--group-size", "64"], None),
     ("GPTQ default W4 g64 sym", ["--bits", "4", "--group-size", "64", "--symmetry", "sym"], None),
 ]
 
@@ -73,15 +78,23 @@ class Bench:
         # The references symmetric or not: asymmetric, integer zero, unless a row says otherwise.
         symmetry = [] if "--symmetry" in options else ["--symmetry", "asym"]
         # Width 576 leaves a tail of 64 behind groups of 128, which compressed-tensors cannot say.
-        form = "gptq" if "128" in options else "compressed-tensors"
+        form = "quernel" if "qoq" in options else "gptq" if "128" in options else "compressed-tensors"
         report, seconds = self.quernel("quantize", self.twin, "-o", out, "--overwrite", *options, *symmetry, *self.sampling,
                                        "--format", form)
         row = {"name": name, **self.judge(out), "reference": reference, "bits_per_weight": report["totals"]["bpw_effective"],
                "seconds": seconds, "peak_rss": report["totals"]["peak_rss"]}
         against = f"  reference {reference} ({100 * (row['ppl'] / reference - 1):+.2f} %)" if reference else ""
+        row["commit"] = self.commit
         print(f"{name:26} ppl {row['ppl']:8.4f}  kld c4 {row['kld_c4']:.4f}  top-1 {100 * row['top1_c4']:.1f} %  {seconds:5.1f} s"
               f"  {row['peak_rss'] / 1e6:.0f} MB{against}", flush=True)
         return row
+
+    def accuracies(self, rows, known, write):
+        """Each row takes the place of an older one of its name as soon as it is measured."""
+        for row in rows:
+            measured = self.accuracy(*row)
+            known[:] = [old for old in known if old["name"] != measured["name"]] + [measured]
+            write()
 
     def source(self):
         shown = {}
@@ -113,18 +126,22 @@ class Bench:
         """The same job (W4 asymmetric g64, 128 x 512 tokens), in turn: wall seconds of the whole command, peak memory of it."""
         pairs = []
         for _ in range(1 if self.a.quick else 2):
-            report, ours = self.quernel("quantize", self.twin, "-o", self.a.work / "out", "--overwrite", "--bits", 4, "--group-size", 64,
-                                        "--asym", *SAME_AS_PEER, *self.sampling, "--format", "compressed-tensors", "--threads", 2)
+            job = ["quantize", self.twin, "-o", self.a.work / "out", "--overwrite", "--bits", 4, "--group-size", 64, "--asym", *self.sampling,
+                   "--format", "compressed-tensors", "--threads", 2]
+            default_report, default = self.quernel(*job)
+            report, ours = self.quernel(*job, *SAME_AS_PEER)
             out, theirs = self.run(self.a.llmcompressor, "bench/peers/llmcompressor_gptq.py", self.twin, self.a.work / "peer_out",
                                    self.calibration, 128, 512, 2)
             peer = json.loads(out.splitlines()[-1])
-            pairs.append({"ours_seconds": ours, "ours_peak_rss": report["totals"]["peak_rss"], "peer_seconds": theirs,
+            pairs.append({"ours_seconds": ours, "ours_peak_rss": report["totals"]["peak_rss"], "default_seconds": default,
+                          "default_peak_rss": default_report["totals"]["peak_rss"], "peer_seconds": theirs,
                           "peer_seconds_without_imports": peer["seconds"], "peer_peak_rss": peer["peak_rss"]})
             pairs[-1]["peer_ppl"] = self.perplexity(self.a.work / "peer_out", "--ctx", 2048, "--windows", 24)[0]["ppl"]
             pairs[-1]["ours_ppl"] = self.perplexity(self.a.work / "out", "--ctx", 2048, "--windows", 24)[0]["ppl"]
             row = pairs[-1]
             print(f"GPTQ W4 g64 job: llm-compressor {theirs:.0f} s, {row['peer_peak_rss'] / 1e6:.0f} MB, ppl {row['peer_ppl']:.3f}; ours "
-                  f"{ours:.0f} s, {row['ours_peak_rss'] / 1e6:.0f} MB, ppl {row['ours_ppl']:.3f}: ratio {theirs / ours:.2f}", flush=True)
+                  f"{ours:.0f} s, {row['ours_peak_rss'] / 1e6:.0f} MB, ppl {row['ours_ppl']:.3f}: ratio {theirs / ours:.2f}; our default "
+                  f"{default:.0f} s, {row['default_peak_rss'] / 1e6:.0f} MB: ratio {theirs / default:.2f}", flush=True)
         return pairs
 
     def running(self):
@@ -171,11 +188,18 @@ def main():
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():  # sections of an earlier run of this day stay
         figures = {**json.loads(path.read_text()), **figures}
-    sections = {"run": bench.running, "against_torch": bench.against_torch, "against_llmcompressor": bench.against_llmcompressor,
-                "source": bench.source, "accuracy": lambda: [bench.accuracy(*row) for row in chosen], "whole_text": bench.whole_text}
-    for name in bench.a.sections.split(",") if bench.a.sections else sections:
-        figures[name] = sections[name]()
+    def write():
         path.write_text(json.dumps(figures, indent=1) + "\n")
+
+    bench.commit = version["commit"]
+    sections = {"run": bench.running, "against_torch": bench.against_torch, "against_llmcompressor": bench.against_llmcompressor,
+                "source": bench.source, "accuracy": None, "whole_text": bench.whole_text}
+    for name in bench.a.sections.split(",") if bench.a.sections else sections:
+        if name == "accuracy":
+            bench.accuracies(chosen, figures.setdefault("accuracy", []), write)
+        else:
+            figures[name] = {"commit": bench.commit, "measured": sections[name]()}
+        write()
     print(f"written to {path}")
 
 

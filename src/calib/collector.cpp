@@ -112,13 +112,15 @@ struct BlockCalibrator::State {
   runtime::Workspace workspace;
   std::vector<Chunk> chunks;
   HiddenStore hidden;  // [streams * tokens, hidden_size], stream after stream
-  HiddenStore stored;  // [tokens, widest kept site] of the quantized stream, packed to the width of the site that is kept
+  HiddenStore
+      stored;  // [tokens, widest kept site] of the quantized stream, packed to the width of the site that is kept
   bool stored_is_valid = false;
-  std::array<Matrix, 2> normed;  // of each stream [chunk rows, hidden_size]
-  std::array<Matrix, 2> output;  // of each stream [chunk rows, widest kept site], where outputs are not stored
-  Matrix difference;             // [chunk rows, widest site], where there are two streams
+  std::array<Matrix, 2> normed;      // of each stream [chunk rows, hidden_size]
+  std::array<Matrix, 2> output;      // of each stream [chunk rows, widest kept site], where outputs are not stored
+  Matrix difference;                 // [chunk rows, widest site], where there are two streams
   std::size_t reference_chunks = 0;  // so many of the second stream have passed the branch in hand already
 
+  std::vector<float> max_abs_keys;  // [kv_heads * head_dim] while they are asked for
   bool started = false;
   std::int64_t layer = 0;
   std::size_t site = 0;
@@ -183,6 +185,7 @@ runtime::BlockContext BlockCalibrator::State::context(std::size_t stream) {
   context.pool = options.pool;
   context.workspace = &workspace;
   if (stream == 0) context.simulated = options.simulated;
+  if (stream == 0) context.max_abs_keys = max_abs_keys;
   return context;
 }
 
@@ -239,9 +242,10 @@ Status BlockCalibrator::State::add_branch(const runtime::LayerWeights& weights, 
   });
   if (finite) return ok_status();
   const std::int64_t bad = first_nonfinite({out.data, static_cast<std::size_t>(out.rows * out.cols)});
-  return nonfinite(layer, fmt::format("output of {}, sample {}, token {}", at == Site::mlp_out ? "the MLP" : "attention",
-                                      (chunk.first_row + bad / out.cols) / samples->length,
-                                      (chunk.first_row + bad / out.cols) % samples->length));
+  return nonfinite(layer,
+                   fmt::format("output of {}, sample {}, token {}", at == Site::mlp_out ? "the MLP" : "attention",
+                               (chunk.first_row + bad / out.cols) / samples->length,
+                               (chunk.first_row + bad / out.cols) % samples->length));
 }
 
 Status BlockCalibrator::State::finish_branch(const runtime::LayerWeights& weights, Site at) {
@@ -398,6 +402,8 @@ Result<quant::LayerStats> BlockCalibrator::collect(const runtime::LayerWeights& 
   if (source != nullptr) state.start_drift(*source, site, stats);
   std::optional<ChannelStats> channels;
   if (state.options.channel_stats) channels.emplace(width);
+  const bool wants_keys = channels.has_value() && site == Site::attention_out;
+  state.max_abs_keys.assign(wants_keys ? static_cast<std::size_t>(state.config->kv_size()) : 0, 0.0F);
   RowSample sample(state.samples->num_tokens(), width, state.options.sample_rows);
   state.stored_is_valid = false;
   for (std::size_t index = 0; index < state.chunks.size(); ++index) {
@@ -417,6 +423,7 @@ Result<quant::LayerStats> BlockCalibrator::collect(const runtime::LayerWeights& 
   if (source != nullptr) state.finish_drift(*source, site, stats);
   QUERNEL_TRY_STATUS(check_diagonal(stats.hessian, state.layer, site));
   if (channels.has_value()) channels->finish(stats);
+  stats.max_abs_keys = std::exchange(state.max_abs_keys, {});
   stats.sample = std::move(sample).take();
   state.stored_is_valid = is_kept(site) && !state.plan.recompute;
   return stats;

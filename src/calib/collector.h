@@ -57,7 +57,7 @@ struct CalibratorOptions {
   std::string spill_folder;  // existing folder; used only where the plan spills
   // Low-bit activations and cache as the runtime will have them: the statistics are then those of rounded inputs.
   runtime::SimulatedBits simulated{};
-  bool channel_stats = false;    // LayerStats::mean_abs and max_abs too
+  bool channel_stats = false;    // LayerStats::mean_abs, max_abs and max_abs_keys too
   std::int64_t sample_rows = 0;  // LayerStats::sample has at most this many rows
 };
 

@@ -15,9 +15,10 @@ struct LayerStats {
   std::int64_t num_tokens = 0;  // rows of X that were summed
 
   // Only where they were asked for (calib::CalibratorOptions); empty otherwise.
-  std::vector<float> mean_abs = {};  // [cols] of |x| over all tokens
-  std::vector<float> max_abs = {};   // [cols]
-  Matrix sample = {};                // [few, cols] inputs of tokens spread evenly over the text
+  std::vector<float> mean_abs = {};      // [cols] of |x| over all tokens
+  std::vector<float> max_abs = {};       // [cols]
+  std::vector<float> max_abs_keys = {};  // [kv_heads * head_dim] after RoPE; only of what attention hands to o
+  Matrix sample = {};                    // [few, cols] inputs of tokens spread evenly over the text
 
   // Where the unquantized model ran along, one of these; empty otherwise.
   Matrix input_drift = {};  // [cols, cols] sum of (x_ref - x) x^T

@@ -89,6 +89,10 @@ void mix_sequences(const BlockContext& context, const LayerWeights& weights, Con
     rotate_rows(*context.rope, layer.local_rope, config.head_dim, positions, queries, *context.pool);
     rotate_rows(*context.rope, layer.local_rope, config.head_dim, positions, keys, *context.pool);
   }
+  for (std::int64_t row = 0; !context.max_abs_keys.empty() && row < keys.rows; ++row) {
+    std::transform(context.max_abs_keys.begin(), context.max_abs_keys.end(), keys.row(row).begin(),
+                   context.max_abs_keys.begin(), [](float a, float b) { return std::max(a, std::abs(b)); });
+  }
   if (config.online_qk_hadamard) {
     const Hadamard transform(config.head_dim);
     transform_heads(transform, queries, *context.pool);

@@ -41,6 +41,8 @@ struct BlockContext {
   sys::ThreadPool* pool = nullptr;
   Workspace* workspace = nullptr;  // null: intermediate memory is taken afresh by each call
   SimulatedBits simulated{};       // valid
+  // Not empty: [kv_heads * head_dim], raised to the largest |key| of each channel, after RoPE and before any transform.
+  std::span<float> max_abs_keys{};
 };
 
 // site attention_in: the normalised input of q, k, v.       out [tokens, hidden]

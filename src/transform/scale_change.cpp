@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "transform/pairs.h"
+#include "transform/smooth_attention.h"
 
 namespace quernel::transform {
 namespace {
@@ -15,8 +16,9 @@ class ScaleChange final : public ModelChange {
   void change_layer(runtime::LayerWeights& weights, sys::ThreadPool&) const override {
     const LayerScales& scales = layers_[static_cast<std::size_t>(weights.index)];
     for (const model::Site site : model::kSites) {
-      const std::vector<float>& factors = scales[static_cast<std::size_t>(site)].factors;
-      if (!factors.empty()) move_scales(config_, site, factors, weights);
+      const SiteScales& found = scales[static_cast<std::size_t>(site)];
+      if (!found.factors.empty()) move_scales(config_, site, found.factors, weights);
+      if (!found.key_factors.empty()) apply_key_factors(config_, found.key_factors, weights);
     }
   }
 

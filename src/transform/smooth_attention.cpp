@@ -100,20 +100,18 @@ Result<std::vector<float>> smooth_attention_factors(const model::ModelConfig& co
   return factors;
 }
 
-Status apply_smooth_attention(const model::ModelConfig& config, std::span<const float> max_abs_keys, double alpha,
-                              runtime::LayerWeights& weights) {
-  QUERNEL_TRY(const std::vector<float> factors, smooth_attention_factors(config, weights.index, max_abs_keys, alpha));
-  std::vector<float> inverse = factors;
+void apply_key_factors(const model::ModelConfig& config, std::span<const float> factors,
+                       runtime::LayerWeights& weights) {
+  std::vector<float> inverse(factors.begin(), factors.end());
   for (float& factor : inverse) factor = 1.0F / factor;
   const std::vector<float> for_queries = query_factors(config, factors);
   if (!weights.q_norm.empty()) {
     scale_gain(for_queries, weights.q_norm);
     scale_gain(inverse, weights.k_norm);
-    return ok_status();
+    return;
   }
   scale_rows(for_queries, weights.linears[static_cast<std::size_t>(model::Linear::q)]);
   scale_rows(inverse, weights.linears[static_cast<std::size_t>(model::Linear::k)]);
-  return ok_status();
 }
 
 }  // namespace quernel::transform

@@ -19,15 +19,13 @@
 
 namespace quernel::transform {
 
-inline constexpr double kSmoothAttentionAlpha = 0.5;
-
-// max_abs_keys [kv_heads * head_dim]: of the keys as they enter the cache, after RoPE. The factors [kv_heads * head_dim] that
-// apply_smooth_attention() uses; a channel that is always 0 has factor 1.
+// max_abs_keys [kv_heads * head_dim]: of the keys after RoPE. The factors [kv_heads * head_dim] for apply_key_factors(); a
+// channel that is always 0 has factor 1.
 Result<std::vector<float>> smooth_attention_factors(const model::ModelConfig& config, std::int64_t layer,
                                                     std::span<const float> max_abs_keys, double alpha);
 
-// Changes q and k of weights.index in place, biases included.
-Status apply_smooth_attention(const model::ModelConfig& config, std::span<const float> max_abs_keys, double alpha,
-                              runtime::LayerWeights& weights);
+// Changes q and k in place, biases included.
+void apply_key_factors(const model::ModelConfig& config, std::span<const float> factors,
+                       runtime::LayerWeights& weights);
 
 }  // namespace quernel::transform

@@ -14,6 +14,8 @@ struct TransformSpec {
   bool smooth_search = false;     // alpha of each pair by the error of its outputs instead
   int smooth_act_bits = 8;        // of activations, in that error
   bool smooth_down = true;        // the pair up -> down too, which the paper leaves out
+  bool smooth_out = false;        // the pair v -> o too, which the paper leaves out
+  double smooth_keys = 0.0;       // SmoothAttention: share of the keys' range that moves into the queries; 0: none
   int awq_ratios = 20;            // grid points of the exponent
   bool awq_duo = true;            // divide by the weights' own mean size
   std::uint64_t quarot_seed = 0;  // of the random signs

@@ -71,7 +71,8 @@ struct SiteInput {
 struct SiteScales {
   std::vector<float>
       factors;  // by channel of the producer (pairs.h): consumers' columns are multiplied, the producer divided
-  double error_ratio = 1.0;  // of the search's error with them to that without; 1 where nothing was searched
+  double error_ratio = 1.0;             // of the search's error with them to that without; 1 where nothing was searched
+  std::vector<float> key_factors = {};  // of smooth_attention.h, at attention_out: keys are divided, queries multiplied
 };
 
 struct Transform {

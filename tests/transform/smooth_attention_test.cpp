@@ -56,7 +56,8 @@ TEST(SmoothAttention, KeepsTheFunctionOfEveryArchitecture) {
       runtime::LayerWeights weights = runtime::load_layer(*setup.loaded.checkpoint, layer).value();
       const Matrix before = setup.attention_of(weights, input, 16);
       const auto maxima = some_maxima(tiny.kv_heads * tiny.head_dim);
-      ASSERT_TRUE(apply_smooth_attention(setup.loaded.model->config(), maxima, 0.5, weights).ok());
+      const auto& config = setup.loaded.model->config();
+      apply_key_factors(config, smooth_attention_factors(config, weights.index, maxima, 0.5).value(), weights);
       EXPECT_LT(runtime::largest_difference(before, setup.attention_of(weights, input, 16)), 2e-4) << layer;
     }
   }
@@ -120,7 +121,8 @@ TEST(SmoothAttention, LowersTheErrorOfFourBitKeysWithOutliers) {
       maxima[static_cast<std::size_t>(row)] = std::max(maxima[static_cast<std::size_t>(row)], std::abs(sum));
     }
   }
-  ASSERT_TRUE(apply_smooth_attention(setup.loaded.model->config(), maxima, kSmoothAttentionAlpha, weights).ok());
+  const auto& config = setup.loaded.model->config();
+  apply_key_factors(config, smooth_attention_factors(config, weights.index, maxima, 0.5).value(), weights);
   EXPECT_LT(error_of(weights), 0.6 * before);
 }
 
@@ -128,14 +130,13 @@ TEST(SmoothAttention, RefusesMaximaThatAreNone) {
   test::TinyModel tiny = test::tiny_llama();
   tiny.draw(3);
   Fixture setup(tiny);
-  runtime::LayerWeights weights = runtime::load_layer(*setup.loaded.checkpoint, 0).value();
   auto maxima = some_maxima(tiny.kv_heads * tiny.head_dim);
   maxima[2] = std::numeric_limits<float>::infinity();
-  EXPECT_FALSE(apply_smooth_attention(setup.loaded.model->config(), maxima, 0.5, weights).ok());
+  EXPECT_FALSE(smooth_attention_factors(setup.loaded.model->config(), 0, maxima, 0.5).ok());
   maxima[2] = -1.0F;
-  EXPECT_FALSE(apply_smooth_attention(setup.loaded.model->config(), maxima, 0.5, weights).ok());
+  EXPECT_FALSE(smooth_attention_factors(setup.loaded.model->config(), 0, maxima, 0.5).ok());
   maxima.pop_back();
-  EXPECT_FALSE(apply_smooth_attention(setup.loaded.model->config(), maxima, 0.5, weights).ok());
+  EXPECT_FALSE(smooth_attention_factors(setup.loaded.model->config(), 0, maxima, 0.5).ok());
 }
 
 }  // namespace
