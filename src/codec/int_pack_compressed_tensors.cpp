@@ -162,6 +162,7 @@ Result<IntegerMatrix> unpack_quantized(const PackQuantizedViews& views, const Pa
     out.group_of_column = contiguous_groups(layout.cols, out.group_size);
   }
   QUERNEL_TRY(out.codes, read_codes(views.weight_packed, layout, older));
+  QUERNEL_TRY_STATUS(validate(out));
   return out;
 }
 

@@ -7,7 +7,7 @@
 //          our unsigned codes and zeros
 // Reading  3, 5, 6, 7 bits before library 0.17: 32 / b codes a word, told apart by the width of weight_packed
 // Exact    unpack(pack(m)) == m, scales in any dtype of the three
-// Errors   corrupt with the tensor's suffix as field
+// Errors   unpack gives valid matrices only (validate()): corrupt with the tensor's suffix as field
 // Threads  pure functions
 #pragma once
 

@@ -101,6 +101,7 @@ Result<IntegerMatrix> unpack_gptq(const GptqViews& views, const GptqLayout& layo
   }
   out.codes.resize(static_cast<std::size_t>(layout.rows * layout.cols));
   unpack_rows_transposed(views.qweight.bytes, layout.rows, layout.cols, layout.bits, out.codes);
+  QUERNEL_TRY_STATUS(validate(out));
   return out;
 }
 

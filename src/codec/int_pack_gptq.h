@@ -7,7 +7,7 @@
 // Formula  weight[n, k] = scales[g_idx[k], n] * (code - zero)
 // Zeros    v1 ("gptq") stores (zero - 1) mod 2^b in each field; v2 ("gptq_v2") stores zero
 // Exact    unpack_gptq(pack_gptq(m)) == m wherever the scales are f16 values
-// Errors   corrupt with the tensor's suffix as field; invalid_argument for scales that half precision cannot hold
+// Errors   unpack gives valid matrices only (validate()): corrupt with the tensor's suffix as field; invalid_argument for scales that half precision cannot hold
 // Threads  pure functions
 #pragma once
 

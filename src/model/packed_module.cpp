@@ -178,9 +178,7 @@ Result<codec::IntegerMatrix> read_packed_module(const PackedModule& module, cons
   const auto read = module.layout == PackedLayout::gptq             ? read_gptq
                     : module.layout == PackedLayout::pack_quantized ? read_pack_quantized
                                                                     : read_two_level;
-  QUERNEL_TRY(codec::IntegerMatrix matrix, read(module, view));
-  QUERNEL_TRY_STATUS(codec::validate(matrix));
-  return matrix;
+  return read(module, view);
 }
 
 }  // namespace quernel::model

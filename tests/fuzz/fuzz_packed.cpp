@@ -71,7 +71,9 @@ bool same(std::span<const std::byte> a, std::span<const std::byte> b) {
 }
 
 void check(const Result<codec::IntegerMatrix>& matrix) {
-  if (matrix.ok()) expect(codec::validate(*matrix).ok(), "an accepted matrix is valid");
+  const Status valid = matrix.ok() ? codec::validate(*matrix) : Status();
+  if (!valid.ok()) std::fprintf(stderr, "%s\n", to_string(valid.error()).c_str());
+  expect(valid.ok(), "an accepted matrix is valid");
   if (!matrix.ok()) expect(!to_string(matrix.error()).empty(), "an error can be told");
 }
 
