@@ -196,7 +196,7 @@ Result<ModuleCloseness> closeness_of(const model::Checkpoint& written, const mod
   }
   double error = 0.0;
   double norm = 0.0;
-  ModuleCloseness out{name, 0.0, 0.0};
+  ModuleCloseness out{.name = name};
   const std::int64_t groups = matrix.num_groups();
   for (std::int64_t row = 0; row < matrix.rows; ++row) {
     for (std::int64_t col = 0; col < matrix.cols; ++col) {
@@ -207,10 +207,13 @@ Result<ModuleCloseness> closeness_of(const model::Checkpoint& written, const mod
       const double difference = w - double{matrix.scales[place]} * level;
       error += difference * difference;
       norm += w * w;
-      out.max_steps = std::max(out.max_steps, std::abs(difference) / double{matrix.scales[place]});
+      const double steps = std::abs(difference) / double{matrix.scales[place]};
+      out.max_steps = std::max(out.max_steps, steps);
+      out.rms_steps += steps * steps;
     }
   }
   out.relative_error = norm > 0.0 ? std::sqrt(error / norm) : std::sqrt(error);
+  out.rms_steps = std::sqrt(out.rms_steps / static_cast<double>(matrix.rows * matrix.cols));
   source.release(name + ".weight");
   return out;
 }
@@ -222,8 +225,9 @@ Check check_closeness(const model::Checkpoint& written, const Manifest& manifest
   for (const auto& [name, module] : manifest.modules) {
     auto one = closeness_of(written, source, name);
     if (!one.ok()) return failed("closeness", to_string(one.error()));
-    if (!(one->relative_error <= bound) && first.empty()) {
-      first = fmt::format("{}: relative error {:.4f} is above {}", name, one->relative_error, bound);
+    if (!(one->relative_error <= bound) && !(one->rms_steps <= kMostSteps) && first.empty()) {
+      first = fmt::format("{}: relative error {:.4f} is above {}, {:.2f} steps of the grid above {}", name,
+                          one->relative_error, bound, one->rms_steps, kMostSteps);
     }
     list.push_back(std::move(*one));
   }

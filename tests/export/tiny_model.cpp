@@ -51,13 +51,15 @@ std::vector<io::PlannedTensor> tensors_of(const TinyOptions& options) {
   return plan;
 }
 
-std::vector<std::byte> bytes_of(const io::PlannedTensor& tensor, std::size_t index) {
+std::vector<std::byte> bytes_of(const io::PlannedTensor& tensor, std::size_t index, float outlier) {
   std::size_t count = 1;
   for (const std::int64_t size : tensor.shape) count *= static_cast<std::size_t>(size);
   const std::size_t width = size_of(tensor.dtype);
   std::vector<std::byte> bytes(count * width);
   for (std::size_t i = 0; i < count; ++i) {
-    const float value = weight_at(index, i) + (tensor.shape.size() == 1 ? 1.0F : 0.0F);
+    float value = weight_at(index, i) + (tensor.shape.size() == 1 ? 1.0F : 0.0F);
+    const bool starts_row = i % static_cast<std::size_t>(tensor.shape.back()) == 0;
+    if (outlier != 0.0F && starts_row && tensor.name.ends_with("down_proj.weight")) value = outlier;
     const std::uint16_t half = tensor.dtype == DType::bf16 ? float_to_bf16(value) : float_to_f16(value);
     std::memcpy(bytes.data() + i * width,
                 width == 4 ? static_cast<const void*>(&value) : static_cast<const void*>(&half), width);
@@ -93,7 +95,7 @@ std::string config_text(const TinyOptions& options) {
 void write_tiny_model(const std::string& folder, const TinyOptions& options) {
   ASSERT_TRUE(sys::make_folders(folder).ok());
   const std::vector<io::PlannedTensor> plan = tensors_of(options);
-  const auto source = [&](std::size_t index, const io::ByteSink& sink) { return sink(bytes_of(plan[index], index)); };
+  const auto source = [&](std::size_t index, const io::ByteSink& sink) { return sink(bytes_of(plan[index], index, options.outlier)); };
   const auto written = io::write_safetensors(folder, plan, source);
   ASSERT_TRUE(written.ok()) << to_string(written.error());
   write_text(folder + "/config.json", config_text(options));

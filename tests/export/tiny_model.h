@@ -15,6 +15,7 @@ struct TinyOptions {
   bool tied = true;
   bool attention_bias = false;     // Qwen2
   std::int64_t intermediate = 96;  // input width of down_proj
+  float outlier = 0.0F;            // the first weight of each row of down_proj, where it is not 0
 };
 
 // hidden 64, 4 heads and 2 of keys, vocabulary 64; weights from a fixed formula, about normal with deviation 0.05.

@@ -152,6 +152,19 @@ TEST(Verify, WeightsFarFromTheSourceAreFound) {
   EXPECT_THAT(check_of(*found, "closeness").detail, testing::HasSubstr("layers.0.self_attn.q_proj"));
 }
 
+// One large weight a row makes the step of 8 bits large beside the rest: much error, and yet the best there is.
+TEST(Verify, StretchedGridsAreNoFault) {
+  const test::TempFolder temp;
+  const TinyCase tiny(temp.path(), test::tiny_info(8, -1, true), {.intermediate = 1536, .outlier = 2.0F});
+  ExportOptions options;
+  options.formats = {"gptq"};
+  ASSERT_TRUE(export_checkpoints(tiny.input(), temp / "out", options, sys::null_progress()).ok());
+  const auto found = verify_checkpoint(temp / "out", &tiny.source);
+  ASSERT_TRUE(found.ok());
+  EXPECT_GT(found->max_relative_error(), closeness_bound(8));
+  EXPECT_EQ(check_of(*found, "closeness").outcome, Outcome::passed);
+}
+
 TEST(Verify, AnUnfinishedFolderFails) {
   const test::TempFolder temp;
   ASSERT_TRUE(prepare_output(temp / "out", temp / "source", Existing::refuse, "quernel test").ok());
