@@ -13,9 +13,11 @@
 #include "calib/channel_stats.h"
 #include "calib/hessian.h"
 #include "calib/hidden_store.h"
+#include "calib/output_store.h"
 #include "calib/state_file.h"
 #include "runtime/block.h"
 #include "runtime/float_model.h"
+#include "runtime/linear.h"
 #include "runtime/rope.h"
 #include "runtime/workspace.h"
 #include "sys/interrupt.h"
@@ -58,6 +60,12 @@ std::vector<Chunk> make_chunks(std::int64_t num_sequences, std::int64_t length) 
 
 // Outputs that are worth keeping from collect to advance; norms are cheap enough to be computed again.
 bool is_kept(Site site) { return site == Site::attention_out || site == Site::mlp_out; }
+
+// Products of many rows round their inputs to bf16; those of few rows do not.
+bool keeps_bf16(const CalibratorOptions& options, const std::vector<Chunk>& chunks) {
+  return runtime::effective(options.precision) == runtime::Precision::bf16 &&
+         std::all_of(chunks.begin(), chunks.end(), [](const Chunk& c) { return c.num_rows > runtime::kFewRows; });
+}
 
 Error nonfinite(std::int64_t layer, std::string where) {
   Error error(Fault::invalid_argument,
@@ -112,11 +120,10 @@ struct BlockCalibrator::State {
   runtime::Workspace workspace;
   std::vector<Chunk> chunks;
   HiddenStore hidden;  // [streams * tokens, hidden_size], stream after stream
-  HiddenStore
-      stored;  // [tokens, widest kept site] of the quantized stream, packed to the width of the site that is kept
+  OutputStore stored;  // of the quantized stream
   bool stored_is_valid = false;
   std::array<Matrix, 2> normed;      // of each stream [chunk rows, hidden_size]
-  std::array<Matrix, 2> output;      // of each stream [chunk rows, widest kept site], where outputs are not stored
+  std::array<Matrix, 2> output;      // of each stream [chunk rows, widest kept site]
   Matrix difference;                 // [chunk rows, widest site], where there are two streams
   std::size_t reference_chunks = 0;  // so many of the second stream have passed the branch in hand already
 
@@ -167,11 +174,11 @@ Status BlockCalibrator::State::allocate() {
   QUERNEL_TRY(hidden, HiddenStore::create(rows, config->hidden_size, folder));
   for (std::size_t stream = 0; std::cmp_less(stream, num_streams()); ++stream) {
     normed[stream] = Matrix::uninitialized(chunk_rows, config->hidden_size);
-    if (plan.recompute || stream > 0) output[stream] = Matrix::uninitialized(chunk_rows, width);
+    output[stream] = Matrix::uninitialized(chunk_rows, width);
   }
   if (num_streams() > 1) difference = Matrix::uninitialized(chunk_rows, std::max(width, config->hidden_size));
   if (!plan.recompute) {
-    QUERNEL_TRY(stored, HiddenStore::create(tokens, width, std::nullopt));
+    QUERNEL_TRY(stored, OutputStore::create(tokens, width, keeps_bf16(options, chunks)));
   }
   return ok_status();
 }
@@ -190,8 +197,7 @@ runtime::BlockContext BlockCalibrator::State::context(std::size_t stream) {
 }
 
 MatrixView BlockCalibrator::State::output_rows(const Chunk& chunk, std::size_t stream, std::int64_t width) {
-  if (plan.recompute || stream > 0) return {output[stream].data(), chunk.num_rows, width};
-  return {stored.row_block(0, stored.rows()).data + chunk.first_row * width, chunk.num_rows, width};
+  return {output[stream].data(), chunk.num_rows, width};
 }
 
 // What the modules of a site read. Valid until the next call for the same stream.
@@ -250,9 +256,13 @@ Status BlockCalibrator::State::add_branch(const runtime::LayerWeights& weights, 
 
 Status BlockCalibrator::State::finish_branch(const runtime::LayerWeights& weights, Site at) {
   for (const Chunk& chunk : chunks) {
-    const ConstMatrixView x = stored_is_valid ? ConstMatrixView(output_rows(chunk, 0, model::site_width(*config, at)))
-                                              : site_input(weights, at, chunk, 0);
-    QUERNEL_TRY_STATUS(add_branch(weights, at, chunk, x, 0));
+    if (stored_is_valid) {
+      const MatrixView x = output_rows(chunk, 0, model::site_width(*config, at));
+      stored.read(chunk.first_row, x, *options.pool);
+      QUERNEL_TRY_STATUS(add_branch(weights, at, chunk, x, 0));
+    } else {
+      QUERNEL_TRY_STATUS(add_branch(weights, at, chunk, site_input(weights, at, chunk, 0), 0));
+    }
     hidden.release(row_of(chunk, 0), chunk.num_rows);
   }
   return ok_status();
@@ -341,6 +351,7 @@ Result<BlockCalibrator> BlockCalibrator::create(const model::ModelConfig& config
                                    fmt::format("{} tokens", samples.length));
   }
   auto state = std::make_unique<State>();
+  std::vector<Chunk> chunks = make_chunks(samples.count(), samples.length);
   state->config = &config;
   state->samples = &samples;
   std::uint64_t available = 0;
@@ -350,15 +361,16 @@ Result<BlockCalibrator> BlockCalibrator::create(const model::ModelConfig& config
     available = std::max<std::uint64_t>(
         1, options.budget->ceiling_bytes() - std::min(reserved, options.budget->ceiling_bytes()));
   }
-  QUERNEL_TRY(state->plan,
-              plan_memory(config, samples.count(), samples.length, available, options.drift == Drift::none ? 1 : 2));
+  QUERNEL_TRY(state->plan, plan_memory(config, samples.count(), samples.length, available,
+                                       {.streams = options.drift == Drift::none ? 1 : 2,
+                                        .bf16_outputs = keeps_bf16(options, chunks)}));
   if (options.budget != nullptr) {
     QUERNEL_TRY_STATUS(options.budget->reserve("calibration", state->plan.memory_bytes()));
     state->reserved_bytes = state->plan.memory_bytes();
   }
   state->options = options;
   state->rope = runtime::RopeTable::make(config);
-  state->chunks = make_chunks(samples.count(), samples.length);
+  state->chunks = std::move(chunks);
   QUERNEL_TRY_STATUS(state->allocate());
   return BlockCalibrator(std::move(state));
 }
@@ -414,6 +426,7 @@ Result<quant::LayerStats> BlockCalibrator::collect(const runtime::LayerWeights& 
     if (source != nullptr) QUERNEL_TRY_STATUS(state.add_drift(*source, site, index, x, stats));
     if (channels.has_value()) channels->add(x, *state.options.pool);
     sample.add(x);
+    if (is_kept(site) && !state.plan.recompute) state.stored.keep(chunk.first_row, x, *state.options.pool);
     stats.num_tokens += chunk.num_rows;
     for (std::size_t stream = 0; std::cmp_less(stream, state.num_streams()); ++stream) {
       state.hidden.release(state.row_of(chunk, stream), chunk.num_rows);

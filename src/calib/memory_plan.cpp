@@ -50,7 +50,7 @@ std::string to_string(const MemoryPlan& plan) {
 }
 
 Result<MemoryPlan> plan_memory(const model::ModelConfig& config, std::int64_t num_samples, std::int64_t length,
-                               std::uint64_t available_bytes, int streams) {
+                               std::uint64_t available_bytes, const CalibrationKind& kind) {
   QUERNEL_CHECK(num_samples > 0 && length > 0, "{} samples of {}", num_samples, length);
   const std::int64_t chunk_rows = std::min(num_samples, sequences_per_chunk(length)) * length;
   const std::uint64_t tokens = u64(num_samples) * u64(length);
@@ -60,12 +60,13 @@ Result<MemoryPlan> plan_memory(const model::ModelConfig& config, std::int64_t nu
       std::max(model::site_width(config, model::Site::attention_out), model::site_width(config, model::Site::mlp_out));
 
   MemoryPlan plan;
-  const auto copies = static_cast<std::uint64_t>(streams);
+  const auto copies = static_cast<std::uint64_t>(kind.streams);
   plan.hidden_bytes = copies * tokens * u64(config.hidden_size) * kFloat;
-  plan.scratch_bytes = tokens * u64(stored_width) * kFloat;  // the second stream keeps none
+  plan.scratch_bytes = tokens * u64(stored_width) * (kind.bf16_outputs ? kFloat / 2 : kFloat);  // of the first stream
   plan.workspace_bytes = workspace_of(config, chunk_rows, length);
   // Inputs of the second stream and their difference from the first, in the stream's width and a site's.
-  if (streams > 1) plan.workspace_bytes += u64(chunk_rows) * u64(2 * config.hidden_size + 2 * widest_site) * kFloat;
+  if (kind.streams > 1)
+    plan.workspace_bytes += u64(chunk_rows) * u64(2 * config.hidden_size + 2 * widest_site) * kFloat;
   plan.hessian_bytes = copies * u64(widest_site) * u64(widest_site) * kFloat;
   plan.layer_bytes = copies * weights_of_layer(config);
   const auto fits = [&] { return available_bytes == 0 || plan.memory_bytes() <= available_bytes; };

@@ -34,9 +34,14 @@ struct MemoryPlan {
 // "in memory: hidden 151.0 MB + stored outputs 402.7 MB + ... = 590.1 MB"
 std::string to_string(const MemoryPlan& plan);
 
-// available_bytes: what calibration may use; 0: no ceiling. streams: 2 where the unquantized model runs along.
+struct CalibrationKind {
+  int streams = 1;            // 2 where the unquantized model runs along
+  bool bf16_outputs = false;  // stored outputs take 2 bytes a value (output_store.h)
+};
+
+// available_bytes: what calibration may use; 0: no ceiling.
 Result<MemoryPlan> plan_memory(const model::ModelConfig& config, std::int64_t num_samples, std::int64_t length,
-                               std::uint64_t available_bytes, int streams = 1);
+                               std::uint64_t available_bytes, const CalibrationKind& kind = {});
 
 // Sequences that are computed together: fixed by their length alone, so that sums never depend on memory or threads.
 std::int64_t sequences_per_chunk(std::int64_t length);

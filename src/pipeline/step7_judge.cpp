@@ -55,7 +55,9 @@ Result<JudgeReport> step7_judge(const QuantizeJob& job, const LoadedSource& sour
     progress.on_warning("the result was not tried on prompts: " + to_string(tokenizer.error()));
     return report;
   }
+  sys::trim_free_memory();  // of calibration
   QUERNEL_TRY(const auto of_result, answers_of(output, *tokenizer, job.precision, pool));
+  sys::trim_free_memory();  // of the result's dequantized weights
   QUERNEL_TRY(const auto of_source, answers_of(source.checkpoint, *tokenizer, job.precision, pool));
   report.sanity = eval::judge(of_source, of_result);
   if (!report.sanity->sane)

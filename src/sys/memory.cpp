@@ -1,6 +1,9 @@
 #include "sys/memory.h"
 
 #include <fmt/format.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #include <unistd.h>
 
 #include <cctype>
@@ -44,6 +47,12 @@ std::uint64_t cgroup_available() {
 }
 
 }  // namespace
+
+void trim_free_memory() {
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
+#endif
+}
 
 std::uint64_t resident_bytes() { return proc_field("/proc/self/status", "VmRSS"); }
 std::uint64_t peak_resident_bytes() { return proc_field("/proc/self/status", "VmHWM"); }

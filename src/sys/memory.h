@@ -14,7 +14,10 @@ namespace quernel::sys {
 
 std::uint64_t resident_bytes();       // now
 std::uint64_t peak_resident_bytes();  // highest since the process began
-std::uint64_t available_bytes();      // what the system (or its cgroup) still has
+// Gives memory that the allocator holds free back to the system, between phases of a job that need much; a no-op where the C
+// library cannot.
+void trim_free_memory();
+std::uint64_t available_bytes();  // what the system (or its cgroup) still has
 
 // Free for this user on the file system that holds the path (or its nearest parent that exists); 0 where it cannot be told.
 std::uint64_t free_disk_bytes(const std::string& path);

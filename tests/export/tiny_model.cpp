@@ -95,7 +95,9 @@ std::string config_text(const TinyOptions& options) {
 void write_tiny_model(const std::string& folder, const TinyOptions& options) {
   ASSERT_TRUE(sys::make_folders(folder).ok());
   const std::vector<io::PlannedTensor> plan = tensors_of(options);
-  const auto source = [&](std::size_t index, const io::ByteSink& sink) { return sink(bytes_of(plan[index], index, options.outlier)); };
+  const auto source = [&](std::size_t index, const io::ByteSink& sink) {
+    return sink(bytes_of(plan[index], index, options.outlier));
+  };
   const auto written = io::write_safetensors(folder, plan, source);
   ASSERT_TRUE(written.ok()) << to_string(written.error());
   write_text(folder + "/config.json", config_text(options));
