@@ -16,8 +16,8 @@ import time
 
 CALIBRATION_BYTES = 900_000  # of exl3_c4; what lies behind is for judging
 HELD_OUT_BYTE = 1_000_000
-SAME_AS_PEER = ["--refine-rounds", "0", "--target", "weight"]  # what GPTQ of others does, but for the search of scales
-PLAIN = ["--search", "minmax", "--order", "act-order", "--damp", "0.01", *SAME_AS_PEER]
+SAME_AS_PEER = ["--damp", "0.01", "--refine-rounds", "0", "--target", "weight"]  # what GPTQ of others does, but for the search of scales
+PLAIN = ["--search", "minmax", "--order", "act-order", *SAME_AS_PEER]
 ROWS = [  # name, arguments, the published plain reference on (a24) where there is one
     ("RTN W4 g32", ["--method", "rtn", "--bits", "4", "--group-size", "32", "--search", "minmax"], 26.37),
     ("RTN W4 g64", ["--method", "rtn", "--bits", "4", "--group-size", "64", "--search", "minmax"], 28.63),

@@ -60,7 +60,7 @@ struct SolverSpec {
   ColumnOrder order = ColumnOrder::act_order;
   bool static_groups =
       true;            // grid of a group found on the original weight before the loop; false: on the compensated one
-  double damp = 0.01;  // share of mean diag(H) added to the diagonal
+  double damp = 0.05;  // share of mean diag(H) added to the diagonal
   double damp_step = 0.01;         // added after each failed factorisation
   double damp_limit = 1.0;         // above it the matrix falls back to RTN
   std::int64_t block_size = 128;   // columns whose updates are delayed together

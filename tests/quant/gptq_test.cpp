@@ -70,7 +70,7 @@ TEST(Gptq, APreparedHessianChangesNothing) {
   input.prepared = &prepared;
   const auto shared = find_method("gptq").value()->run(input).value();
   EXPECT_EQ(shared.matrix.codes, own.matrix.codes);
-  EXPECT_EQ(shared.damp, 0.01);
+  EXPECT_EQ(shared.damp, SolverSpec{}.damp);
 }
 
 TEST(Gptq, DefaultLayoutIsTheOrdinaryOne) {

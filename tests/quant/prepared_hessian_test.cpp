@@ -72,6 +72,7 @@ TEST(PreparedHessian, ClimbsTheLadder) {
   stats.hessian(0, 0) = stats.hessian(1, 1) = 1.0F;
   stats.hessian(0, 1) = stats.hessian(1, 0) = 1.055F;
   SolverSpec solver;
+  solver.damp = 0.01;
   PreparedHessian prepared = prepare_hessian(stats, GridSpec{}, solver).value();
   ASSERT_FALSE(prepared.failure.has_value());
   EXPECT_NEAR(prepared.damp, 0.06, 1e-9);

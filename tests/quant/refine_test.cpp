@@ -72,7 +72,7 @@ TEST(Refine, NeverRaisesTheLossOfARow) {
       SCOPED_TRACE(std::string(each.options) + refinement);
       const Matrix weight = test::normal_matrix(each.rows, each.cols, 1);
       const LayerStats stats = test::correlated_stats(each.cols, 3 * each.cols, 2);
-      const MatrixF64 a = damped(stats, 0.01);
+      const MatrixF64 a = damped(stats, SolverSpec{}.damp);
       const auto plain = test::quantize("gptq", weight, &stats, each.options + std::string(" refine-rounds=0")).value();
       const auto refined = test::quantize("gptq", weight, &stats, each.options + std::string(refinement)).value();
       double before = 0.0;
@@ -98,7 +98,7 @@ TEST(Refine, ComesToRestWhereNoSingleChangeHelps) {
   const std::int64_t cols = 24;
   const Matrix weight = test::normal_matrix(rows, cols, 3);
   const LayerStats stats = test::correlated_stats(cols, 80, 4);
-  const MatrixF64 a = damped(stats, 0.01);
+  const MatrixF64 a = damped(stats, SolverSpec{}.damp);
   auto outcome = test::quantize("gptq", weight, &stats, "group-size=8 bits=3 refine-rounds=60 scale-dtype=f32").value();
   codec::IntegerMatrix& matrix = outcome.matrix;
   for (std::int64_t row = 0; row < rows; ++row) {
