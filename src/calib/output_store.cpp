@@ -23,7 +23,8 @@ std::span<T> stored_row(const HiddenStore& memory, std::int64_t row, std::int64_
 Result<OutputStore> OutputStore::create(std::int64_t rows, std::int64_t widest, bool bf16) {
   OutputStore store;
   store.bf16_ = bf16;
-  QUERNEL_TRY(store.memory_, HiddenStore::create(rows, bf16 ? ceil_div<std::int64_t>(widest, 2) : widest, std::nullopt));
+  QUERNEL_TRY(store.memory_,
+              HiddenStore::create(rows, bf16 ? ceil_div<std::int64_t>(widest, 2) : widest, std::nullopt));
   return store;
 }
 
