@@ -7,7 +7,8 @@
 //                      to the same codes, scales and zero points
 //          dense       tensors that were not quantized equal the source's, byte for byte (GGUF: rounded once)
 //          closeness   quantized weights are near the source's: ||W - Q|| / ||W|| of each module below a bound for its bits, or,
-//                      where a few large weights stretch the grid of the rest, the errors are below kMostSteps steps of it
+//                      where a few large weights stretch the grid of the rest or the solver had another target, the errors
+//                      are below kMostSteps steps of the grid
 // Finds    any changed bit of any file; which check reports it depends on the place
 // Errors   not_found: the folder is no checkpoint of ours. Damage is a failed check, not an error
 // Threads  one call a folder
@@ -61,7 +62,8 @@ Result<std::vector<Verification>> verify_output(const std::string& output, const
 
 // Relative errors above it cannot come from rounding to this many bits.
 double closeness_bound(int bits);
-// Codes of another module or in another order are wrong by several steps at 4 bits, by dozens at 8.
-constexpr double kMostSteps = 0.75;
+// Codes of another module or in another order are wrong by 1.4 steps at 2 bits, by several at 4, by dozens at 8. Below this lies
+// whatever a solver does for a target of its own (drift made up for on few tokens: .84 of a step was seen).
+constexpr double kMostSteps = 1.0;
 
 }  // namespace quernel::exporting
