@@ -95,6 +95,7 @@ class Bench:
             measured = self.accuracy(*row)
             known[:] = [old for old in known if old["name"] != measured["name"]] + [measured]
             write()
+        return known
 
     def source(self):
         shown = {}
@@ -188,17 +189,20 @@ def main():
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():  # sections of an earlier run of this day stay
         figures = {**json.loads(path.read_text()), **figures}
+    bench.commit = version["commit"]
+
     def write():
         path.write_text(json.dumps(figures, indent=1) + "\n")
 
-    bench.commit = version["commit"]
-    sections = {"run": bench.running, "against_torch": bench.against_torch, "against_llmcompressor": bench.against_llmcompressor,
-                "source": bench.source, "accuracy": None, "whole_text": bench.whole_text}
+    def stamped(measure):
+        return lambda: {"commit": bench.commit, "measured": measure()}
+
+    sections = {"run": stamped(bench.running), "against_torch": stamped(bench.against_torch),
+                "against_llmcompressor": stamped(bench.against_llmcompressor), "source": stamped(bench.source),
+                "accuracy": lambda: bench.accuracies(chosen, figures.setdefault("accuracy", []), write),
+                "whole_text": stamped(bench.whole_text)}
     for name in bench.a.sections.split(",") if bench.a.sections else sections:
-        if name == "accuracy":
-            bench.accuracies(chosen, figures.setdefault("accuracy", []), write)
-        else:
-            figures[name] = {"commit": bench.commit, "measured": sections[name]()}
+        figures[name] = sections[name]()
         write()
     print(f"written to {path}")
 

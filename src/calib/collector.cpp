@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/checked.h"
 #include "calib/channel_stats.h"
+#include "calib/for_rows.h"
 #include "calib/hessian.h"
 #include "calib/hidden_store.h"
 #include "calib/output_store.h"
@@ -71,15 +71,6 @@ Error nonfinite(std::int64_t layer, std::string where) {
   Error error(Fault::invalid_argument,
               fmt::format("calibration met a value that is not finite in layer {}, {}", layer, where));
   return std::move(error).with_hint("the weights before this place are damaged, or overflow on this text");
-}
-
-// work(row) for every row, in blocks over the pool.
-template <class Work>
-void for_rows(std::int64_t rows, sys::ThreadPool& pool, const Work& work) {
-  constexpr std::int64_t kRowsPerTask = 128;
-  pool.parallel_for(ceil_div(rows, kRowsPerTask), [&](std::int64_t task) {
-    for (std::int64_t row = task * kRowsPerTask; row < std::min(rows, (task + 1) * kRowsPerTask); ++row) work(row);
-  });
 }
 
 void subtract(ConstMatrixView a, ConstMatrixView b, MatrixView out, sys::ThreadPool& pool) {
@@ -152,7 +143,7 @@ struct BlockCalibrator::State {
   ConstMatrixView site_input(const runtime::LayerWeights& weights, Site at, const Chunk& chunk, std::size_t stream);
   Status check_call(const runtime::LayerWeights& weights, Site at, const runtime::LayerWeights* source) const;
   Status finish_branch(const runtime::LayerWeights& weights, Site at);
-  Status finish_reference(const runtime::LayerWeights& source, Site at, std::size_t end);
+  Status pass_reference(const runtime::LayerWeights& source, Site at, std::size_t index);
   Status add_branch(const runtime::LayerWeights& weights, Site at, const Chunk& chunk, ConstMatrixView x,
                     std::size_t stream);
   [[nodiscard]] bool has_output_drift(const runtime::LayerWeights& weights, Site at) const;
@@ -268,13 +259,12 @@ Status BlockCalibrator::State::finish_branch(const runtime::LayerWeights& weight
   return ok_status();
 }
 
-// Takes the second stream's chunks before `end` past the branch, those that are not yet.
-Status BlockCalibrator::State::finish_reference(const runtime::LayerWeights& source, Site at, std::size_t end) {
-  for (; reference_chunks < end; ++reference_chunks) {
-    const Chunk& chunk = chunks[reference_chunks];
-    QUERNEL_TRY_STATUS(add_branch(source, at, chunk, site_input(source, at, chunk, 1), 1));
-    hidden.release(row_of(chunk, 1), chunk.num_rows);
-  }
+// Takes the second stream's next chunk past the branch, unless an earlier call did.
+Status BlockCalibrator::State::pass_reference(const runtime::LayerWeights& source, Site at, std::size_t index) {
+  if (index < reference_chunks) return ok_status();
+  const Chunk& chunk = chunks[index];
+  QUERNEL_TRY_STATUS(add_branch(source, at, chunk, site_input(source, at, chunk, 1), 1));
+  reference_chunks = index + 1;
   return ok_status();
 }
 
@@ -284,7 +274,6 @@ bool BlockCalibrator::State::has_output_drift(const runtime::LayerWeights& weigh
 }
 
 void BlockCalibrator::State::start_drift(const runtime::LayerWeights& source, Site at, quant::LayerStats& stats) const {
-  if (num_streams() == 1) return;
   const std::int64_t width = model::site_width(*config, at);
   if (has_output_drift(source, at)) {
     stats.output_drift = Matrix(config->hidden_size, width);
@@ -304,7 +293,7 @@ Status BlockCalibrator::State::add_drift(const runtime::LayerWeights& source, Si
     accumulate_product(drift, x, options.precision, stats.input_drift, *options.pool);
     return ok_status();
   }
-  QUERNEL_TRY_STATUS(finish_reference(source, at, index + 1));
+  QUERNEL_TRY_STATUS(pass_reference(source, at, index));
   const MatrixView drift(difference.data(), x.rows, config->hidden_size);
   subtract(hidden_rows(chunk, 1), hidden_rows(chunk, 0), drift, *options.pool);
   const std::vector<float>& bias = source.linear(last_linear(at)).bias;
@@ -447,7 +436,10 @@ Status BlockCalibrator::advance(const runtime::LayerWeights& weights, Site site,
   QUERNEL_TRY_STATUS(state.check_call(weights, site, source));
   if (is_kept(site)) {
     QUERNEL_TRY_STATUS(state.finish_branch(weights, site));
-    if (source != nullptr) QUERNEL_TRY_STATUS(state.finish_reference(*source, site, state.chunks.size()));
+    for (std::size_t index = state.reference_chunks; source != nullptr && index < state.chunks.size(); ++index) {
+      QUERNEL_TRY_STATUS(state.pass_reference(*source, site, index));
+      state.hidden.release(state.row_of(state.chunks[index], 1), state.chunks[index].num_rows);
+    }
     state.stored_is_valid = false;
     state.reference_chunks = 0;
   }

@@ -4,12 +4,11 @@
 #include <span>
 
 #include "base/checked.h"
+#include "calib/for_rows.h"
 #include "tensor/half.h"
 
 namespace quernel::calib {
 namespace {
-
-constexpr std::int64_t kRowsPerTask = 128;
 
 // Row `row` of width `width`, as 16-bit or 32-bit values.
 template <class T>
@@ -29,26 +28,22 @@ Result<OutputStore> OutputStore::create(std::int64_t rows, std::int64_t widest, 
 }
 
 void OutputStore::keep(std::int64_t first_row, ConstMatrixView x, sys::ThreadPool& pool) {
-  pool.parallel_for(ceil_div(x.rows, kRowsPerTask), [&](std::int64_t task) {
-    for (std::int64_t row = task * kRowsPerTask; row < std::min(x.rows, (task + 1) * kRowsPerTask); ++row) {
-      if (bf16_) {
-        float_to_bf16(x.row(row), stored_row<std::uint16_t>(memory_, first_row + row, x.cols));
-      } else {
-        std::copy(x.row(row).begin(), x.row(row).end(), stored_row<float>(memory_, first_row + row, x.cols).begin());
-      }
+  for_rows(x.rows, pool, [&](std::int64_t row) {
+    if (bf16_) {
+      float_to_bf16(x.row(row), stored_row<std::uint16_t>(memory_, first_row + row, x.cols));
+    } else {
+      std::copy(x.row(row).begin(), x.row(row).end(), stored_row<float>(memory_, first_row + row, x.cols).begin());
     }
   });
 }
 
 void OutputStore::read(std::int64_t first_row, MatrixView out, sys::ThreadPool& pool) const {
-  pool.parallel_for(ceil_div(out.rows, kRowsPerTask), [&](std::int64_t task) {
-    for (std::int64_t row = task * kRowsPerTask; row < std::min(out.rows, (task + 1) * kRowsPerTask); ++row) {
-      if (bf16_) {
-        bf16_to_float(stored_row<std::uint16_t>(memory_, first_row + row, out.cols), out.row(row));
-      } else {
-        const auto from = stored_row<float>(memory_, first_row + row, out.cols);
-        std::copy(from.begin(), from.end(), out.row(row).begin());
-      }
+  for_rows(out.rows, pool, [&](std::int64_t row) {
+    if (bf16_) {
+      bf16_to_float(stored_row<std::uint16_t>(memory_, first_row + row, out.cols), out.row(row));
+    } else {
+      const auto from = stored_row<float>(memory_, first_row + row, out.cols);
+      std::copy(from.begin(), from.end(), out.row(row).begin());
     }
   });
 }

@@ -145,9 +145,7 @@ Status Walk::run_layer(std::int64_t layer) {
   std::optional<runtime::LayerWeights> source;
   if (calibrator_.has_value()) {
     QUERNEL_TRY(weights, runtime::load_layer(checkpoint(), layer));
-    if (drift_ != calib::Drift::none) {
-      QUERNEL_TRY(source, runtime::load_layer(checkpoint(), layer));
-    }
+    if (drift_ != calib::Drift::none) source = weights;  // shares the matrices, which replace() leaves alone
   }
   weights.index = layer;
   for (const model::Site site : model::kSites) {

@@ -67,6 +67,13 @@ void transform_heads(const Hadamard& transform, MatrixView rows, sys::ThreadPool
   transform.apply({rows.data, rows.rows * rows.cols / transform.size(), transform.size()}, pool);
 }
 
+void raise_maxima(ConstMatrixView rows, std::span<float> maxima) {
+  for (std::int64_t row = 0; row < rows.rows; ++row) {
+    std::transform(maxima.begin(), maxima.end(), rows.row(row).begin(), maxima.begin(),
+                   [](float a, float b) { return std::max(a, std::abs(b)); });
+  }
+}
+
 // Sequences whose rows follow each other from row 0 of x.
 void mix_sequences(const BlockContext& context, const LayerWeights& weights, ConstMatrixView x,
                    const SequenceBatch& batch, MatrixView out) {
@@ -89,10 +96,7 @@ void mix_sequences(const BlockContext& context, const LayerWeights& weights, Con
     rotate_rows(*context.rope, layer.local_rope, config.head_dim, positions, queries, *context.pool);
     rotate_rows(*context.rope, layer.local_rope, config.head_dim, positions, keys, *context.pool);
   }
-  for (std::int64_t row = 0; !context.max_abs_keys.empty() && row < keys.rows; ++row) {
-    std::transform(context.max_abs_keys.begin(), context.max_abs_keys.end(), keys.row(row).begin(),
-                   context.max_abs_keys.begin(), [](float a, float b) { return std::max(a, std::abs(b)); });
-  }
+  if (!context.max_abs_keys.empty()) raise_maxima(keys, context.max_abs_keys);
   if (config.online_qk_hadamard) {
     const Hadamard transform(config.head_dim);
     transform_heads(transform, queries, *context.pool);

@@ -36,11 +36,12 @@ std::vector<float> largest_weights(std::span<const Matrix> weights) {
   return largest;
 }
 
-void search_alpha(const SiteInput& input, std::span<const Matrix> weights, std::span<const float> activity,
-                  std::span<const float> sizes, SiteScales& best) {
+SiteScales search_alpha(const SiteInput& input, std::span<const Matrix> weights, std::span<const float> activity,
+                        std::span<const float> sizes) {
   const auto error_of = [&](std::span<const float> factors) {
     return output_error(weights, factors, input.stats.sample, input.grid, input.spec.smooth_act_bits, input.pool);
   };
+  SiteScales best;
   const double unchanged = error_of({});
   double least = unchanged;
   for (int step = 0; step <= kSteps; ++step) {
@@ -51,6 +52,7 @@ void search_alpha(const SiteInput& input, std::span<const Matrix> weights, std::
     best.factors = std::move(factors);
   }
   best.error_ratio = best.factors.empty() ? 1.0 : least / unchanged;
+  return best;
 }
 
 }  // namespace
@@ -67,19 +69,20 @@ Result<SiteScales> find_smoothquant_scales(const SiteInput& input) {
   const bool down = input.site == model::Site::mlp_out && input.spec.smooth_down;
   const bool out = input.site == model::Site::attention_out && input.spec.smooth_out;
   SiteScales scales;
+  // A rotation that follows takes the gains of norms, and factors in them, back into the weights: nothing would be left.
+  if ((after_norm && !input.rotated_later) || down || out) {
+    const std::vector<Matrix> weights = consumer_weights(input);
+    const std::vector<float> activity = largest_by_channel(input, input.stats.max_abs);
+    const std::vector<float> sizes = largest_by_channel(input, largest_weights(weights));
+    if (input.spec.smooth_search) {
+      scales = search_alpha(input, weights, activity, sizes);
+    } else {
+      scales.factors = smooth_factors(activity, sizes, input.spec.smooth_alpha);
+    }
+  }
   if (input.site == model::Site::attention_out && input.spec.smooth_keys > 0.0) {
     QUERNEL_TRY(scales.key_factors, smooth_attention_factors(input.config, input.weights.index,
                                                              input.stats.max_abs_keys, input.spec.smooth_keys));
-  }
-  // A rotation that follows takes the gains of norms, and factors in them, back into the weights: nothing would be left.
-  if (!(after_norm && !input.rotated_later) && !down && !out) return scales;
-  const std::vector<Matrix> weights = consumer_weights(input);
-  const std::vector<float> activity = largest_by_channel(input, input.stats.max_abs);
-  const std::vector<float> sizes = largest_by_channel(input, largest_weights(weights));
-  if (input.spec.smooth_search) {
-    search_alpha(input, weights, activity, sizes, scales);
-  } else {
-    scales.factors = smooth_factors(activity, sizes, input.spec.smooth_alpha);
   }
   return scales;
 }
