@@ -4,7 +4,6 @@
 #include "quant/integer_grid.h"
 #include "quant/methods.h"
 #include "quant/prepared_hessian.h"
-#include "quant/refine.h"
 #include "quant/solver.h"
 #include "quant/target.h"
 
@@ -15,15 +14,6 @@ Result<MethodOutcome> fall_back(const MethodInput& input, const PreparedHessian&
   QUERNEL_TRY(MethodOutcome outcome, round_to_nearest(input, std::move(reason)));
   outcome.dead_columns = prepared.dead_columns;
   return outcome;
-}
-
-void refine_matrix(const MethodInput& input, const PreparedHessian& prepared, ConstMatrixView target,
-                   codec::IntegerMatrix& matrix, sys::ThreadPool& pool) {
-  std::vector<float> diagonal;
-  for (std::int64_t k = 0; k < matrix.cols; ++k) diagonal.push_back(input.stats->hessian(k, k));
-  const std::vector<std::int32_t> order = refine_order(matrix, diagonal);
-  const Matrix hessian = damped_hessian(*input.stats, prepared, order);
-  refine(target, hessian, order, input.grid, input.solver.refine, matrix, pool);
 }
 
 Result<MethodOutcome> solve_prepared(const MethodInput& input, const PreparedHessian& prepared) {
@@ -44,7 +34,7 @@ Result<MethodOutcome> solve_prepared(const MethodInput& input, const PreparedHes
     return fall_back(input, prepared, "the scale of a compensated group does not fit its type");
   }
   codec::IntegerMatrix matrix = std::move(grid).finish();
-  if (input.solver.refine.rounds > 0) refine_matrix(input, prepared, target, matrix, *pool);
+  refine_solved(input, prepared, target, matrix, *pool);
   MethodOutcome outcome = outcome_of(input, std::move(matrix), *pool);
   outcome.damp = prepared.damp;
   outcome.dead_columns = prepared.dead_columns;

@@ -1,7 +1,10 @@
 #include "quant/group_refiner.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 
+#include "codec/integer_matrix.h"
 #include "kernels/rounding/table.h"
 #include "quant/scale_search.h"
 #include "tensor/linalg.h"
@@ -10,6 +13,8 @@ namespace quernel::quant {
 namespace {
 
 constexpr float kLeastGain = 1e-5F;  // of a trial's loss: less is the rounding of its sum
+// Trial scales of a grid whose scales are whole numbers of row scales: those next to the one at hand.
+constexpr std::array<float, 4> kNeighbours{-2.0F, -1.0F, 1.0F, 2.0F};
 
 std::vector<float> block(std::int64_t count, std::int64_t lanes) {
   return std::vector<float>(static_cast<std::size_t>(count * lanes));
@@ -71,9 +76,21 @@ void GroupRefiner::write_values(float* values) const {
   }
 }
 
-float GroupRefiner::stored(float scale, float unit) const {
+float GroupRefiner::stored(std::int64_t lane, float scale) const {
+  if (state_.row_scale != nullptr) {
+    const float row_scale = state_.row_scale[lane];
+    return row_scale * std::clamp(std::nearbyint(scale / row_scale), 1.0F, float{codec::kMaxGroupScale});
+  }
+  const float unit = state_.unit[lane];
   return storable_scale(static_cast<double>(scale) * unit, grid_.scale_dtype, static_cast<std::int32_t>(max_code_)) /
          unit;
+}
+
+bool GroupRefiner::can_hold(std::int64_t lane, float scale, float zero_point) const {
+  if (zero_point < 0.0F || zero_point > max_code_) return false;
+  if (state_.row_scale == nullptr) return true;
+  const auto multiple = static_cast<std::int32_t>(std::nearbyint(scale / state_.row_scale[lane]));
+  return codec::fits_int8(multiple, static_cast<std::int32_t>(zero_point), grid_.bits);
 }
 
 // The change of values is d = (s' - s) level - s' shift; its gain 2 d . R - d A d^T has one maximum over s'.
@@ -85,7 +102,8 @@ GroupRefiner::Fit GroupRefiner::fit_of(std::int64_t lane, float shift) const {
       (scale * curvature_[i] + projection_[i] - shift * (residual_sum_[i] + scale * coupling_[i])) / curvature;
   Fit fit;
   fit.shift = shift;
-  fit.scale = stored(best, state_.unit[lane]);
+  fit.scale = stored(lane, best);
+  if (!can_hold(lane, fit.scale, shift - state_.low[lane])) return fit;
   const float step = fit.scale - scale;
   const float moved = fit.scale * shift;
   fit.gain = 2.0F * (step * projection_[i] - moved * residual_sum_[i]) -
@@ -114,8 +132,6 @@ void GroupRefiner::refit_scales() {
     Fit best = fit_of(i, 0.0F);
     if (grid_.symmetry == Symmetry::asymmetric) {
       for (const float shift : {-1.0F, 1.0F}) {
-        const float zero_point = shift - state_.low[i];
-        if (zero_point < 0.0F || zero_point > max_code_) continue;
         const Fit fit = fit_of(i, shift);
         if (fit.gain > best.gain || !(best.gain > 0.0F)) best = fit;
       }
@@ -158,19 +174,31 @@ bool GroupRefiner::search_scales() {
   for (std::int64_t e = 0; e < count * lanes_; ++e)
     goal_[static_cast<std::size_t>(e)] += product_[static_cast<std::size_t>(e)];
   std::fill(best_scale_.begin(), best_scale_.end(), 0.0F);
-  for (int step = 0; step < spec_.search_steps; ++step) {
-    const float share =
-        spec_.search_steps == 1 ? 0.5F : static_cast<float>(step) / static_cast<float>(spec_.search_steps - 1);
-    try_factor(1.0F + static_cast<float>(spec_.search_span) * (1.0F - 2.0F * share));
-  }
+  for (int step = 0; step < num_trials(); ++step) try_scales(step);
   return take_best();
 }
 
-void GroupRefiner::try_factor(float factor) {
+int GroupRefiner::num_trials() const {
+  return state_.row_scale == nullptr ? spec_.search_steps : static_cast<int>(kNeighbours.size());
+}
+
+float GroupRefiner::trial_scale(std::int64_t lane, int step) const {
+  const float scale = state_.scale[lane];
+  if (state_.row_scale != nullptr) {
+    const float trial = stored(lane, scale + state_.row_scale[lane] * kNeighbours[static_cast<std::size_t>(step)]);
+    return can_hold(lane, trial, -state_.low[lane]) ? trial : scale;
+  }
+  const float share =
+      spec_.search_steps == 1 ? 0.5F : static_cast<float>(step) / static_cast<float>(spec_.search_steps - 1);
+  return stored(lane, scale * (1.0F + static_cast<float>(spec_.search_span) * (1.0F - 2.0F * share)));
+}
+
+// Codes of their own for each lane's trial, kept where they lower L.
+void GroupRefiner::try_scales(int step) {
   const kernels::rounding::Functions& ops = kernels::rounding::functions();
   const std::int64_t count = group_->count;
   for (std::int64_t i = 0; i < lanes_; ++i) {
-    scale_[static_cast<std::size_t>(i)] = stored(state_.scale[i] * factor, state_.unit[i]);
+    scale_[static_cast<std::size_t>(i)] = trial_scale(i, step);
   }
   std::copy(goal_.data(), goal_.data() + count * lanes_, trial_.data());
   std::fill(loss_.begin(), loss_.end(), 0.0F);

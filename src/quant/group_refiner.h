@@ -28,6 +28,9 @@ struct GroupState {
   float* scale = nullptr;       // lanes
   float* low = nullptr;         // lanes: -zero point
   const float* unit = nullptr;  // lanes: powers of two; a row's values are multiples of it
+  // lanes, relative to the units: a group's scale is this times a whole number, and its codes lie within INT8
+  // (two_level_grid.h). Null: any scale that can be stored
+  const float* row_scale = nullptr;
 };
 
 class GroupRefiner {
@@ -51,11 +54,15 @@ class GroupRefiner {
   [[nodiscard]] Fit fit_of(std::int64_t lane, float shift) const;
   void apply_shifts();
   bool search_scales();
-  void try_factor(float factor);
+  void try_scales(int step);
   void keep_better();
   bool take_best();
   void descend();
-  [[nodiscard]] float stored(float scale, float unit) const;
+  [[nodiscard]] int num_trials() const;
+  [[nodiscard]] float trial_scale(std::int64_t lane, int step) const;
+  // The nearest scale that can be stored, and whether codes under it and this zero point can.
+  [[nodiscard]] float stored(std::int64_t lane, float scale) const;
+  [[nodiscard]] bool can_hold(std::int64_t lane, float scale, float zero_point) const;
 
   GridSpec grid_;
   RefineSpec spec_;

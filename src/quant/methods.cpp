@@ -4,9 +4,11 @@
 
 #include <cmath>
 #include <utility>
+#include <vector>
 
 #include "quant/loss.h"
 #include "quant/prepared_hessian.h"
+#include "quant/refine.h"
 
 namespace quernel::quant {
 namespace {
@@ -51,6 +53,16 @@ Result<MethodOutcome> with_hessian(const MethodInput& input, HessianMethod metho
   }
   QUERNEL_TRY(const PreparedHessian prepared, prepare_hessian(*input.stats, input.grid, input.solver));
   return method(input, prepared);
+}
+
+void refine_solved(const MethodInput& input, const PreparedHessian& prepared, ConstMatrixView target,
+                   codec::IntegerMatrix& matrix, sys::ThreadPool& pool) {
+  if (input.solver.refine.rounds == 0) return;
+  std::vector<float> diagonal;
+  for (std::int64_t k = 0; k < matrix.cols; ++k) diagonal.push_back(input.stats->hessian(k, k));
+  const std::vector<std::int32_t> order = refine_order(matrix, diagonal);
+  const Matrix hessian = damped_hessian(*input.stats, prepared, order);
+  refine(target, hessian, order, input.grid, input.solver.refine, matrix, pool);
 }
 
 MethodOutcome outcome_of(const MethodInput& input, codec::IntegerMatrix matrix, sys::ThreadPool& pool) {

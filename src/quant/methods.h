@@ -26,6 +26,10 @@ Result<MethodOutcome> round_to_nearest(const MethodInput& input, std::optional<s
 using HessianMethod = Result<MethodOutcome> (*)(const MethodInput& input, const PreparedHessian& prepared);
 Result<MethodOutcome> with_hessian(const MethodInput& input, HessianMethod method);
 
+// As input.solver.refine says, towards `target` [rows, cols]; nothing where it asks for no rounds.
+void refine_solved(const MethodInput& input, const PreparedHessian& prepared, ConstMatrixView target,
+                   codec::IntegerMatrix& matrix, sys::ThreadPool& pool);
+
 // A finished matrix with its losses, so that every method reports them alike.
 MethodOutcome outcome_of(const MethodInput& input, codec::IntegerMatrix matrix, sys::ThreadPool& pool);
 

@@ -62,7 +62,9 @@ Result<MethodOutcome> solve_two_level(const MethodInput& input, const PreparedHe
   if (!solve(target, prepared, grid, *pool)) {
     return fall_back(input, prepared, "compensation left the range of float");
   }
-  MethodOutcome outcome = outcome_of(input, std::move(grid).finish(), *pool);
+  codec::IntegerMatrix matrix = std::move(grid).finish();
+  refine_solved(input, prepared, target, matrix, *pool);
+  MethodOutcome outcome = outcome_of(input, std::move(matrix), *pool);
   outcome.damp = prepared.damp;
   outcome.dead_columns = prepared.dead_columns;
   return outcome;

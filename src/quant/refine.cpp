@@ -23,13 +23,16 @@ struct Job {
   const RefineSpec& spec;
   codec::IntegerMatrix& matrix;
   std::vector<GroupCurvature> groups;  // in the order of their first columns
+
+  // Scales are whole numbers of row scales. With one group a row the row scale is the group's, and as free as any.
+  [[nodiscard]] bool bound_to_rows() const { return matrix.levels.has_value() && groups.size() > 1; }
 };
 
 // Buffers of one thread, for one tile at a time; blocks are [cols, lanes].
 struct Scratch {
   std::vector<float> target, level, residual, error;
   std::vector<float> scale, low;                // [groups, lanes]
-  std::vector<float> unit, inverse_unit;        // lanes
+  std::vector<float> unit, row_scale;           // lanes
   std::vector<double> loss_before, loss_after;  // lanes
   GroupRefiner refiner;
 
@@ -39,7 +42,7 @@ struct Scratch {
       each->resize(static_cast<std::size_t>(job.matrix.cols) * lanes);
     }
     for (std::vector<float>* each : {&scale, &low}) each->resize(job.groups.size() * lanes);
-    for (std::vector<float>* each : {&unit, &inverse_unit}) each->resize(lanes);
+    for (std::vector<float>* each : {&unit, &row_scale}) each->resize(lanes);
     for (std::vector<double>* each : {&loss_before, &loss_after}) each->resize(lanes);
   }
 };
@@ -84,7 +87,7 @@ class TileRefiner {
     }
     std::fill(scratch_.scale.begin(), scratch_.scale.end(), 1.0F);
     std::fill(scratch_.unit.begin(), scratch_.unit.end(), 1.0F);
-    std::fill(scratch_.inverse_unit.begin(), scratch_.inverse_unit.end(), 1.0F);
+    std::fill(scratch_.row_scale.begin(), scratch_.row_scale.end(), 1.0F);
     for (std::int64_t i = 0; i < count_; ++i) load_row(i);
   }
 
@@ -95,7 +98,9 @@ class TileRefiner {
     const float unit = unit_of(job_.target.row(row));
     const float inverse = 1.0F / unit;
     scratch_.unit[at(0, i)] = unit;
-    scratch_.inverse_unit[at(0, i)] = inverse;
+    if (job_.bound_to_rows()) {
+      scratch_.row_scale[at(0, i)] = matrix.levels->row_scales[static_cast<std::size_t>(row)] * inverse;
+    }
     for (std::size_t place = 0; place < job_.groups.size(); ++place) {
       const auto from = static_cast<std::size_t>(row * num_groups + group_at(place));
       scratch_.scale[at(static_cast<std::int64_t>(place), i)] = matrix.scales[from] * inverse;
@@ -138,7 +143,8 @@ class TileRefiner {
       const GroupCurvature& group = job_.groups[place];
       const auto lane0 = at(static_cast<std::int64_t>(place), 0);
       const GroupState state = {scratch_.level.data() + at(group.first, 0), scratch_.scale.data() + lane0,
-                                scratch_.low.data() + lane0, scratch_.unit.data()};
+                                scratch_.low.data() + lane0, scratch_.unit.data(),
+                                job_.bound_to_rows() ? scratch_.row_scale.data() : nullptr};
       const float* change = scratch_.refiner.run(group, scratch_.residual.data() + at(group.first, 0), lanes_, state);
       gemm_nn(job_.hessian.block(0, cols(), group.first, group.count), ConstMatrixView(change, group.count, lanes_),
               MatrixView(scratch_.residual.data(), cols(), lanes_), -1.0F, 1.0F);
@@ -163,6 +169,7 @@ class TileRefiner {
       const auto lane = at(static_cast<std::int64_t>(place), i);
       const auto to = static_cast<std::size_t>(row * matrix.num_groups() + group_at(place));
       matrix.scales[to] = scratch_.scale[lane] * scratch_.unit[at(0, i)];
+      store_levels(row, to);
       matrix.zero_points[to] = static_cast<std::uint8_t>(-scratch_.low[lane]);
       const GroupCurvature& group = job_.groups[place];
       for (std::int64_t p = group.first; p < group.first + group.count; ++p) {
@@ -171,6 +178,20 @@ class TileRefiner {
             static_cast<std::uint8_t>(scratch_.level[at(p, i)] - scratch_.low[lane]);
       }
     }
+  }
+
+  // The two factors of a scale, where the matrix has them.
+  void store_levels(std::int64_t row, std::size_t group) {
+    codec::IntegerMatrix& matrix = job_.matrix;
+    if (!matrix.levels.has_value()) return;
+    float& row_scale = matrix.levels->row_scales[static_cast<std::size_t>(row)];
+    if (!job_.bound_to_rows()) {
+      row_scale = matrix.scales[group];
+      return;
+    }
+    const float multiple = std::nearbyint(matrix.scales[group] / row_scale);
+    matrix.levels->group_scales[group] = static_cast<std::uint8_t>(multiple);
+    matrix.scales[group] = row_scale * multiple;
   }
 
   const Job& job_;

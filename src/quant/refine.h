@@ -8,6 +8,8 @@
 //          where asymmetric, the same beside the neighbours of the zero point; (b) search_steps scales about it, each
 //          with codes from error feedback inside the group (exact measure: the sum of its squared errors); (c) passes
 //          of coordinate descent: each column's best code, all others fixed. Then R moves on by one product.
+//          On a two-level grid (QoQ) a scale is its row's scale times a whole number, which row scale stays: (b) tries the two
+//          whole numbers to each side
 // Accepts  only what lowers L: each step inside a round by its own measure; a row at the end by L computed afresh, else
 //          the row keeps what it had
 // Exact    a row depends on itself alone, in tiles of fixed height: the outcome does not depend on the number of

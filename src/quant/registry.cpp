@@ -46,15 +46,16 @@ std::vector<Method> make_methods() {
        .combines_with = every_transform,
        .options = joined(joined(grid_options(), solver_options()), joined(target_options(), refine_options())),
        .run = run_gptq});
-  rows.push_back({.name = "qoq",
-                  .summary = "GPTQ on the integer runtime's grid: UINT4 groups with integer scales inside INT8 rows",
-                  .source = "Lin et al., QServe, arXiv 2405.04532",
-                  .needs_statistics = true,
-                  .bits = {4},
-                  .formats = {"quernel"},
-                  .combines_with = every_transform,
-                  .options = joined(joined(grid_options(), solver_options()), target_options()),
-                  .run = run_qoq});
+  rows.push_back(
+      {.name = "qoq",
+       .summary = "GPTQ on the integer runtime's grid: UINT4 groups with integer scales inside INT8 rows",
+       .source = "Lin et al., QServe, arXiv 2405.04532",
+       .needs_statistics = true,
+       .bits = {4},
+       .formats = {"quernel"},
+       .combines_with = every_transform,
+       .options = joined(joined(grid_options(), solver_options()), joined(target_options(), refine_options())),
+       .run = run_qoq});
   rows.push_back(
       {.name = "rtn",
        .summary = "Rounds each weight to the nearest value of its group's grid",
