@@ -27,7 +27,8 @@ struct Task {
 struct Inputs {
   const model::ModelConfig* config;
   std::int64_t layer;
-  ConstMatrixView queries, keys, values;
+  ConstMatrixView queries;
+  MatrixView keys, values;
   MatrixView out;
 };
 
@@ -86,34 +87,81 @@ void run(const Inputs& in, const Task& task, std::int64_t group, float* scratch)
                       .scratch = scratch});
 }
 
-}  // namespace
-
-void attend(const BlockContext& context, std::int64_t layer, const SequenceBatch& batch, ConstMatrixView queries,
-            ConstMatrixView keys, ConstMatrixView values, MatrixView out) {
-  const model::ModelConfig& config = *context.config;
-  const Inputs in{&config, layer, queries, keys, values, out};
-  const std::int64_t group = config.num_heads / config.num_kv_heads;
-  const std::int64_t step = ceil_div(kRowsPerTask, group);
-  std::vector<Task> tasks;
-  std::int64_t most_tokens = 0;
-  for (const SequenceSpan& span : batch) {
-    if (span.cache != nullptr) store_in_cache(in, span);
-    // Last tokens first: they see the most keys, and long tasks should not be left for the end.
-    for (std::int64_t first = (span.num_tokens - 1) / step * step; first >= 0; first -= step) {
-      const std::int64_t num_tokens = std::min(step, span.num_tokens - first);
-      most_tokens = std::max(most_tokens, num_tokens);
-      for (std::int64_t head = 0; head < config.num_kv_heads; ++head) {
-        if (num_tokens > 0) tasks.push_back({&span, head, first, num_tokens});
-      }
-    }
+// Tokens first ... end - 1 of the span. The last ones come first: they see the most keys, and long tasks should not be left for
+// the end.
+void add_tasks(const SequenceSpan& span, std::int64_t first, std::int64_t end, std::int64_t step,
+               std::int64_t num_kv_heads, std::vector<Task>& tasks) {
+  for (std::int64_t left = end - first; left > 0;) {
+    const std::int64_t num_tokens = left % step == 0 ? step : left % step;
+    left -= num_tokens;
+    for (std::int64_t head = 0; head < num_kv_heads; ++head) tasks.push_back({&span, head, first + left, num_tokens});
   }
+}
+
+void run_tasks(const BlockContext& context, const Inputs& in, const std::vector<Task>& tasks) {
+  const std::int64_t group = in.config->num_heads / in.config->num_kv_heads;
+  std::int64_t most_tokens = 0;
+  for (const Task& task : tasks) most_tokens = std::max(most_tokens, task.num_tokens);
   Workspace::Frame frame(context.workspace);
   const MatrixView scratch =
       frame.take(context.pool->num_threads(),
-                 ceil_div<std::int64_t>(kernel::scratch_floats(config.head_dim, most_tokens, group), 16) * 16);
+                 ceil_div<std::int64_t>(kernel::scratch_floats(in.config->head_dim, most_tokens, group), 16) * 16);
   context.pool->parallel_for_worker(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t index, int worker) {
     run(in, tasks[static_cast<std::size_t>(index)], group, scratch.row(worker).data());
   });
+}
+
+// The page that ends before position `end`, of every head.
+void round_full_page(const Inputs& in, const SequenceSpan& span, std::int64_t end, sys::ThreadPool& pool) {
+  const std::int64_t head_dim = in.config->head_dim;
+  const std::int64_t first = end - kPageTokens;
+  pool.parallel_for(in.config->num_kv_heads, [&](std::int64_t head) {
+    if (span.cache != nullptr) {
+      simulate_full_page(span.cache->keys(in.layer, head).row_block(first, kPageTokens),
+                         span.cache->values(in.layer, head).row_block(first, kPageTokens));
+    } else {
+      simulate_full_page(in.keys.block(span.first_row + first, kPageTokens, head * head_dim, head_dim),
+                         in.values.block(span.first_row + first, kPageTokens, head * head_dim, head_dim));
+    }
+  });
+}
+
+// Every sequence up to the end of its page, then these pages are rounded, and so on.
+void attend_by_pages(const BlockContext& context, const Inputs& in, const SequenceBatch& batch, std::int64_t step) {
+  std::vector<std::int64_t> done(batch.size(), 0);
+  for (std::vector<Task> tasks;; tasks.clear()) {
+    const std::vector<std::int64_t> before = done;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const SequenceSpan& span = batch[i];
+      const std::int64_t page_end = ((span.position + done[i]) / kPageTokens + 1) * kPageTokens;
+      done[i] = std::min(span.num_tokens, page_end - span.position);
+      add_tasks(span, before[i], done[i], step, in.config->num_kv_heads, tasks);
+    }
+    if (tasks.empty()) return;
+    run_tasks(context, in, tasks);
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const std::int64_t end = batch[i].position + done[i];
+      const bool is_full = done[i] > before[i] && end % kPageTokens == 0 && end > kPageTokens;
+      if (is_full) round_full_page(in, batch[i], end, *context.pool);
+    }
+  }
+}
+
+}  // namespace
+
+void attend(const BlockContext& context, std::int64_t layer, const SequenceBatch& batch, ConstMatrixView queries,
+            MatrixView keys, MatrixView values, MatrixView out) {
+  const Inputs in{context.config, layer, queries, keys, values, out};
+  const std::int64_t step = ceil_div(kRowsPerTask, in.config->num_heads / in.config->num_kv_heads);
+  for (const SequenceSpan& span : batch)
+    if (span.cache != nullptr) store_in_cache(in, span);
+  if (has_pages(context.simulated)) {
+    attend_by_pages(context, in, batch, step);
+    return;
+  }
+  std::vector<Task> tasks;
+  for (const SequenceSpan& span : batch) add_tasks(span, 0, span.num_tokens, step, in.config->num_kv_heads, tasks);
+  run_tasks(context, in, tasks);
 }
 
 }  // namespace quernel::runtime

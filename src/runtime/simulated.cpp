@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <vector>
 
 #include "base/check.h"
 #include "base/checked.h"
@@ -13,6 +15,8 @@ namespace quernel::runtime {
 namespace {
 
 constexpr int kFullBits = 16;
+constexpr int kOpenPageBits = 8;
+constexpr int kFullPageBits = 4;
 constexpr std::int64_t kRowsPerTask = 16;
 constexpr float kMaxF16 = 65504.0F;
 
@@ -146,11 +150,26 @@ void simulate_kv(const SimulatedBits& bits, std::int64_t head_dim, MatrixView ro
     const std::int64_t end = std::min((task + 1) * kRowsPerTask, rows.rows);
     for (std::int64_t row = task * kRowsPerTask; row < end; ++row) {
       for (std::int64_t first = 0; first < rows.cols; first += head_dim) {
-        simulate_head(bits.kv_bits,
+        simulate_head(kOpenPageBits,
                       rows.row(row).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(head_dim)));
       }
     }
   });
+}
+
+void simulate_full_page(MatrixView keys, MatrixView values) {
+  QUERNEL_CHECK(keys.rows == kPageTokens && values.rows == kPageTokens, "a page of {} keys", keys.rows);
+  std::vector<float> center(static_cast<std::size_t>(keys.cols), 0.0F);
+  for (std::int64_t row = 0; row < kPageTokens; ++row)
+    std::transform(center.begin(), center.end(), keys.row(row).begin(), center.begin(), std::plus<>());
+  for (float& value : center) value = to_f16_and_back(value / static_cast<float>(kPageTokens));
+  for (std::int64_t row = 0; row < kPageTokens; ++row) {
+    const std::span<float> key = keys.row(row);
+    std::transform(key.begin(), key.end(), center.begin(), key.begin(), std::minus<>());
+    simulate_head(kFullPageBits, key);
+    std::transform(key.begin(), key.end(), center.begin(), key.begin(), std::plus<>());
+    simulate_head(kFullPageBits, values.row(row));
+  }
 }
 
 }  // namespace quernel::runtime

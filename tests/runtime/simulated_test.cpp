@@ -112,6 +112,29 @@ TEST(Simulated, GroupsOfATokenStandAlone) {
   EXPECT_TRUE(same_bits(rows, untouched));
 }
 
+// Keys are rounded about their mean over the page: these lie on 16 steps about means of 100, 200, .. and come back whole.
+TEST(Simulated, FullPageByHand) {
+  const std::int64_t width = 4;
+  Matrix keys(kPageTokens, width);
+  Matrix values(kPageTokens, width);
+  for (std::int64_t t = 0; t < kPageTokens; ++t) {
+    for (std::int64_t k = 0; k < width; ++k) {
+      const std::int64_t code = k == 0 ? 0 : k == 1 ? 15 : (t / 2 * (k + 2)) % 16;
+      const float swing = static_cast<float>(code) - 7.5F;
+      keys(t, k) = 100.0F * static_cast<float>(k + 1) + (t % 2 == 0 ? swing : -swing);
+      values(t, k) = static_cast<float>(code) * 3.0F;
+    }
+  }
+  const Matrix whole_keys = keys.clone();
+  const Matrix whole_values = values.clone();
+  Matrix uncentered = keys.clone();
+  simulate_full_page(keys, values);
+  EXPECT_TRUE(same_bits(keys, whole_keys));
+  EXPECT_TRUE(same_bits(values, whole_values));
+  for (std::int64_t t = 0; t < kPageTokens; ++t) simulate_head(4, uncentered.row(t));
+  EXPECT_GT(largest_difference(uncentered, whole_keys), 5.0);
+}
+
 TEST(Simulated, SettingsAreNamedAndChecked) {
   EXPECT_EQ(to_string(SimulatedBits{}), "none");
   EXPECT_EQ(to_string(SimulatedBits{8, -1, false, 4}), "a8 kv4");
@@ -127,7 +150,7 @@ TEST(Simulated, ForwardPassRoundsWhatTheLinearsAndTheCacheTake) {
   test::TinyModel tiny = test::tiny_llama();
   tiny.draw(8);
   const LoadedModel loaded(tiny);
-  const auto tokens = test::random_tokens(40, tiny.vocab, 2);
+  const auto tokens = test::random_tokens(4 * kPageTokens - 5, tiny.vocab, 2);
   const Matrix exact = loaded.logits(tokens);
   double last = 1e30;
   for (const SimulatedBits bits : {SimulatedBits{4, -1, false, 4}, SimulatedBits{8, -1, false, 8}}) {
@@ -136,7 +159,8 @@ TEST(Simulated, ForwardPassRoundsWhatTheLinearsAndTheCacheTake) {
     const Matrix whole = rounded.logits(tokens);
     const double difference = largest_difference(whole, exact);
     // Sums of another order may take a value over the edge between two codes, no more.
-    EXPECT_LT(largest_difference(whole, rounded.logits(tokens, 16)), 0.5 * difference);
+    for (const std::int64_t chunk : {std::int64_t{16}, kPageTokens - 9, kPageTokens + 11})
+      EXPECT_LT(largest_difference(whole, rounded.logits(tokens, chunk)), 0.5 * difference) << chunk;
     EXPECT_GT(difference, 1e-6);
     EXPECT_LT(difference, last / 4.0);
     last = difference;
