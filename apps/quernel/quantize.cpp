@@ -21,7 +21,9 @@ struct Settings {
 // The options of all methods, from their registry: a new method's options appear here by themselves.
 void add_method_options(CLI::App& command, Settings& settings) {
   const char* group = "Method";
-  command.add_option("--method,-m", settings.options.method, "Quantization method; see `quernel methods`")
+  command
+      .add_option("--method,-m", settings.options.method,
+                  "Quantization method, see `quernel methods`; auto: what measures best of several, each a whole job")
       ->group(group)
       ->capture_default_str();
   std::string choices;

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/nearest.h"
+#include "pipeline/job.h"
 #include "pipeline/version.h"
 #include "quant/method.h"
 #include "quernel/quernel.h"
@@ -89,7 +90,11 @@ Report methods() {
   return report;
 }
 
-std::vector<std::string> preprocess_choices() { return transform::preprocess_choices(); }
+std::vector<std::string> preprocess_choices() {
+  std::vector<std::string> choices = transform::preprocess_choices();
+  choices.emplace_back(pipeline::kAuto);
+  return choices;
+}
 
 std::vector<MethodOption> method_options() {
   std::vector<MethodOption> rows;

@@ -5,6 +5,7 @@
 #include "api/observer_sink.h"
 #include "base/json.h"
 #include "model/checkpoint.h"
+#include "pipeline/best_job.h"
 #include "pipeline/run_job.h"
 #include "quant/method.h"
 #include "quernel/quernel.h"
@@ -33,6 +34,16 @@ std::vector<std::string> formats_of(const QuantizeOptions& options) {
   return {std::find(possible.begin(), possible.end(), usual) != possible.end() ? usual : possible.front()};
 }
 
+// The preprocessing by name, else the method's own; with method auto it is measured too.
+std::vector<std::string> chain_of(const QuantizeOptions& options) {
+  const bool is_auto = options.method == pipeline::kAuto;
+  const std::string name = !options.preprocess.empty() ? options.preprocess
+                           : is_auto                   ? pipeline::kAuto
+                                                       : take(quant::find_method(options.method))->default_preprocess;
+  if (name == pipeline::kAuto) return {name};
+  return take(transform::parse_preprocess(name));
+}
+
 pipeline::QuantizeJob to_job(const QuantizeOptions& options) {
   pipeline::QuantizeJob job;
   job.source = options.source;
@@ -41,9 +52,7 @@ pipeline::QuantizeJob to_job(const QuantizeOptions& options) {
   for (const auto& [name, value] : options.method_options)
     take(transform::has_option(name) ? transform::set_option(name, value, job.transform)
                                      : quant::set_option(name, value, job.grid, job.solver));
-  const std::string preprocess =
-      options.preprocess.empty() ? take(quant::find_method(job.method))->default_preprocess : options.preprocess;
-  job.transform.chain = take(transform::parse_preprocess(preprocess));
+  job.transform.chain = chain_of(options);
   job.auto_group_size = !options.method_options.contains("group-size");
   job.formats = formats_of(options);
   if (!options.method_options.contains("scale-dtype")) job.grid.scale_dtype = automatic_scale_dtype(options);
@@ -74,7 +83,9 @@ pipeline::QuantizeJob to_job(const QuantizeOptions& options) {
 
 Report quantize(const QuantizeOptions& options, const Observer& observer) {
   ObserverSink sink(observer);
-  const pipeline::JobOutcome outcome = take(pipeline::run_job(to_job(options), sink));
+  const pipeline::QuantizeJob job = to_job(options);
+  const pipeline::JobOutcome outcome =
+      take(pipeline::asks_for_best(job) ? pipeline::run_best_job(job, sink) : pipeline::run_job(job, sink));
   return {dump_json(outcome.json, 1), outcome.text};
 }
 

@@ -27,6 +27,9 @@ struct CalibrationChoice {
   calib::SampleMode mode = calib::SampleMode::random;
 };
 
+// As method, or as the only word of the transforms' chain: what measures best (pipeline/best_job.h).
+inline constexpr const char* kAuto = "auto";
+
 struct QuantizeJob {
   std::string source;  // folder or GGUF file
   std::string output;  // folder
@@ -47,10 +50,11 @@ struct QuantizeJob {
   bool resume = false;        // go on where an earlier run of the same job stopped
   bool overwrite = false;     // replace an output folder that is ours
   bool keep_work_dir = false;
-  bool require_sane = false;  // answers unlike the source's are an error (eval/sanity.h)
-  double max_kld = 0.0;       // above 0: a larger mean divergence on held-out calibration text is an error
-  bool strict = false;        // a fall-back of the solver is an error
-  std::string command;        // as typed, for the report
+  bool require_sane = false;        // answers unlike the source's are an error (eval/sanity.h)
+  double max_kld = 0.0;             // above 0: a larger mean divergence on held-out calibration text is an error
+  bool measure_divergence = false;  // on held-out calibration text, without a limit
+  bool strict = false;              // a fall-back of the solver is an error
+  std::string command;              // as typed, for the report
 };
 
 // One module, finished.
@@ -80,7 +84,7 @@ struct VerifyReport {
 
 struct JudgeReport {
   std::optional<eval::SanityVerdict> sanity;  // none where the prompts were not tried
-  std::optional<double> kld;                  // mean, on held-out calibration text, where a limit was given
+  std::optional<double> kld;                  // mean, on held-out calibration text, where one was asked for
 };
 
 // One input site over all layers.

@@ -159,7 +159,7 @@ Result<JobOutcome> run_job(const QuantizeJob& job, sys::ProgressSink& progress) 
   QUERNEL_TRY(const auto written, step5_write(job, prepared_source, plan, store, sink));
   QUERNEL_TRY(report.verify, step6_verify(prepared_source, plan, store, written, pool, sink));
   std::optional<CalibrationSet> text;  // to judge on, for a method that needs none
-  if (job.max_kld > 0 && !calibration.has_value()) {
+  if ((job.max_kld > 0 || job.measure_divergence) && !calibration.has_value()) {
     QUERNEL_TRY(text, step2_sample(job, source, sink));
   }
   QUERNEL_TRY(report.judge, step7_judge(job, source, written.front().folder,

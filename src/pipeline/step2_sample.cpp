@@ -19,7 +19,9 @@ Result<CalibrationSet> step2_sample(const QuantizeJob& job, const LoadedSource& 
   options.seed = choice.seed;
   options.mode = choice.mode;
   constexpr std::int64_t kHeldOutTokens = 4096;
-  options.held_out = std::max<std::int64_t>(1, kHeldOutTokens / choice.length);
+  constexpr std::int64_t kChoosingTokens = 16384;  // candidates may lie close together
+  options.held_out =
+      std::max<std::int64_t>(1, (job.measure_divergence ? kChoosingTokens : kHeldOutTokens) / choice.length);
   // The built-in corpus is what there is: a tokenizer that makes few tokens of it gets fewer samples, and is told so.
   options.allow_fewer = std::all_of(choice.sources.begin(), choice.sources.end(),
                                     [](const std::string& name) { return calib::is_builtin_name(name); });

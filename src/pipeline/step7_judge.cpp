@@ -26,7 +26,7 @@ Result<double> divergence(const QuantizeJob& job, const model::Checkpoint& sourc
   for (const auto& window : windows) tokens.insert(tokens.end(), window.begin(), window.end());
   eval::KldOptions options;
   options.context = static_cast<std::int64_t>(windows.front().size());
-  QUERNEL_TRY(const runtime::FloatModel result, runtime::FloatModel::load(output, pool, job.precision));
+  QUERNEL_TRY(const runtime::FloatModel result, runtime::FloatModel::load(output, pool, job.precision, job.simulated));
   std::optional<runtime::FloatModel> reference;
   const auto load_reference = [&]() -> Result<const runtime::FloatModel*> {
     QUERNEL_TRY(reference, runtime::FloatModel::load(source, pool, job.precision));
@@ -42,7 +42,7 @@ Result<JudgeReport> step7_judge(const QuantizeJob& job, const LoadedSource& sour
                                 const std::optional<CalibrationSet>& calibration, sys::ThreadPool& pool,
                                 sys::ProgressSink& progress) {
   JudgeReport report;
-  const bool wants_divergence = job.max_kld > 0;
+  const bool wants_divergence = job.max_kld > 0 || job.measure_divergence;
   const auto model_bytes = static_cast<std::uint64_t>(source.parameters) * sizeof(float);
   if (job.max_memory_bytes > 0 && model_bytes * (wants_divergence ? 2 : 1) > job.max_memory_bytes) {
     progress.on_warning("the result was not tried on prompts: the whole model does not fit under --max-memory");

@@ -91,6 +91,34 @@ class Command(unittest.TestCase):
         _, error = quernel("verify", out, "--against", other, expect=5)
         self.assertIn("another source", error)
 
+    def test_auto_keeps_the_least_divergence(self):
+        out = self.folder / "auto"
+        job = ["quantize", self.model, "-o", out, *self.job(), "--method", "auto"]
+        stdout, _ = quernel(*job, "--json")
+        compared = json.loads(stdout)["auto"]
+        rows = {row["name"]: row for row in compared["candidates"]}
+        self.assertEqual(set(rows), {"gptq", "awq+gptq", "quarot+gptq", "awq+awq"})
+        self.assertEqual(rows[compared["winner"]]["kld"], min(row["kld"] for row in rows.values()))
+        self.assertFalse(pathlib.Path(f"{out}.auto").exists())
+        quernel("verify", out, "--against", self.model)
+        self.assertEqual(json.loads((out / "quernel/report.json").read_text())["auto"], compared)
+        before = (out / "quernel/report.json").read_bytes()
+        quernel(*job, "--resume")
+        self.assertEqual((out / "quernel/report.json").read_bytes(), before)
+        # One candidate as a job of its own gives the same bytes.
+        alone = self.folder / "auto_alone"
+        winner = compared["winner"].split("+")
+        quernel("quantize", self.model, "-o", alone, *self.job(), "--method", winner[-1], "--preprocess", "+".join(winner[:-1]) or "none")
+        self.assertEqual((alone / "model.safetensors").read_bytes(), (out / "model.safetensors").read_bytes())
+
+    def test_auto_preprocessing_suits_the_bits_of_activations(self):
+        out = self.folder / "auto_rounded"
+        stdout, _ = quernel("quantize", self.model, "-o", out, *self.job(), "--preprocess", "auto", "--act-bits", "8", "--json")
+        rows = json.loads(stdout)["auto"]["candidates"]
+        self.assertEqual([row["name"] for row in rows], ["gptq", "smoothquant+gptq", "quarot+gptq", "smoothquant+quarot+gptq"])
+        _, error = quernel("quantize", self.model, "-o", self.folder / "never", *self.job(), "--method", "auto", "--format", "nope", expect=None)
+        self.assertIn("no method fits these bits and formats", error)
+
     def test_preprocessing_that_cannot_be(self):
         out = self.folder / "no_preprocessing"
         for chosen in (["--preprocess", "awq+quarot"], ["--preprocess", "quarott"], ["--method", "awq", "--preprocess", "quarot"]):
