@@ -18,7 +18,12 @@ CALIBRATION_BYTES = 900_000  # of exl3_c4; what lies behind is for judging
 HELD_OUT_BYTE = 1_000_000
 SAME_AS_PEER = ["--damp", "0.01", "--refine-rounds", "0", "--target", "weight"]  # what GPTQ of others does, but for the search of scales
 PLAIN = ["--search", "minmax", "--order", "act-order", *SAME_AS_PEER]
-ROWS = [  # name, arguments, the published plain reference on (a24) where there is one
+A8 = ["--act-bits", "8"]
+A8KV4 = [*A8, "--kv-bits", "4"]
+A4 = ["--act-bits", "4", "--act-group", "64"]
+ROTATED = ["--preprocess", "smoothquant+quarot", "--quarot-qk", "true", "--quarot-down", "true"]
+W8 = ["--bits", "8", "--group-size", "-1", "--symmetry", "sym"]
+ROWS = [  # name, arguments, the published plain reference on (a24) where there is one; then low bits to judge with as well
     ("RTN W4 g32", ["--method", "rtn", "--bits", "4", "--group-size", "32", "--search", "minmax"], 26.37),
     ("RTN W4 g64", ["--method", "rtn", "--bits", "4", "--group-size", "64", "--search", "minmax"], 28.63),
     ("RTN W4 g128", ["--method", "rtn", "--bits", "4", "--group-size", "128", "--search", "minmax"], 30.75),
@@ -40,6 +45,17 @@ ROWS = [  # name, arguments, the published plain reference on (a24) where there 
     ("RTN quarot W4 g64", ["--method", "rtn", "--preprocess", "quarot", "--bits", "4", "--group-size", "64"], None),
     ("GPTQ awq W4 g64", ["--preprocess", "awq", "--bits", "4", "--group-size", "64"], None),
     ("GPTQ default W4 g64 sym", ["--bits", "4", "--group-size", "64", "--symmetry", "sym"], None),
+    ("GPTQ plain W4 g32", ["--bits", "4", "--group-size", "32", *PLAIN], None),
+    ("GPTQ default W4 g64 seed 1", ["--bits", "4", "--group-size", "64", "--seed", "1"], None),
+    ("GPTQ default W4 g64 seed 2", ["--bits", "4", "--group-size", "64", "--seed", "2"], None),
+    ("QoQ rotated W4 g64", ["--method", "qoq", "--group-size", "64", *ROTATED], None, A8KV4),
+    ("QoQ rotated W4 g64 seed 1", ["--method", "qoq", "--group-size", "64", *ROTATED, "--seed", "1"], None, A8KV4),
+    ("QoQ rotated W4 g64 seed 2", ["--method", "qoq", "--group-size", "64", *ROTATED, "--seed", "2"], None, A8KV4),
+    ("QoQ rotated W4 g64 low bits in the loop", ["--method", "qoq", "--group-size", "64", *ROTATED, *A8KV4], None, A8KV4),
+    ("W8A8", [*W8, "--preprocess", "none"], None, A8),
+    ("W8A8 smoothquant quarot", [*W8, "--preprocess", "smoothquant+quarot"], None, A8),
+    ("W4A4 g64", ["--bits", "4", "--group-size", "64", "--preprocess", "none"], None, A4),
+    ("W4A4 g64 quarot", ["--bits", "4", "--group-size", "64", "--preprocess", "quarot"], None, A4),
 ]
 
 
@@ -66,14 +82,14 @@ class Bench:
     def perplexity(self, model, *more):
         return self.quernel("eval", "ppl", model, "--text", self.wiki, *more)
 
-    def judge(self, out):
-        ppl, _ = self.perplexity(out, "--ctx", 2048, "--windows", 24)
+    def judge(self, out, low_bits=()):
+        ppl, _ = self.perplexity(out, "--ctx", 2048, "--windows", 24, *low_bits)
         kld, _ = self.quernel("eval", "kld", out, "--ref", self.twin, "--text", self.c4, "--from-byte", HELD_OUT_BYTE, "--ctx", 1024,
-                              "--windows", 12)
+                              "--windows", 12, *low_bits)
         return {"ppl": ppl["ppl"], "stderr": ppl["stderr"], "kld_c4": kld["kld"]["mean"], "kld_c4_p99": kld["kld"]["p99"],
                 "top1_c4": kld["top1"]}
 
-    def accuracy(self, name, options, reference):
+    def accuracy(self, name, options, reference, low_bits=()):
         out = self.a.work / "out"
         # The references symmetric or not: asymmetric, integer zero, unless a row says otherwise.
         symmetry = [] if "--symmetry" in options else ["--symmetry", "asym"]
@@ -83,10 +99,16 @@ class Bench:
                                        "--format", form)
         row = {"name": name, **self.judge(out), "reference": reference, "bits_per_weight": report["totals"]["bpw_effective"],
                "seconds": seconds, "peak_rss": report["totals"]["peak_rss"]}
+        if low_bits:
+            row["low_bits"] = {"options": " ".join(low_bits), **self.judge(out, low_bits)}
         against = f"  reference {reference} ({100 * (row['ppl'] / reference - 1):+.2f} %)" if reference else ""
         row["commit"] = self.commit
         print(f"{name:26} ppl {row['ppl']:8.4f}  kld c4 {row['kld_c4']:.4f}  top-1 {100 * row['top1_c4']:.1f} %  {seconds:5.1f} s"
               f"  {row['peak_rss'] / 1e6:.0f} MB{against}", flush=True)
+        if low_bits:
+            low = row["low_bits"]
+            print(f"{'':26} ppl {low['ppl']:8.4f}  kld c4 {low['kld_c4']:.4f}  top-1 {100 * low['top1_c4']:.1f} %  with {low['options']}"
+                  f" ({100 * (low['ppl'] / row['ppl'] - 1):+.2f} %)", flush=True)
         return row
 
     def accuracies(self, rows, known, write):
