@@ -1,10 +1,8 @@
 #include "codec/int_pack_gptq.h"
 
-#include <fmt/format.h>
-
 #include "codec/int_pack.h"
 #include "codec/int_pack_checks.h"
-#include "tensor/half.h"
+#include "codec/int_pack_scales.h"
 
 namespace quernel::codec {
 namespace {
@@ -44,24 +42,7 @@ std::vector<std::uint32_t> gptq_qzeros(const IntegerMatrix& matrix, GptqZeros ze
   return pack_rows(fields, groups, matrix.rows, matrix.bits);
 }
 
-Result<std::vector<std::uint16_t>> gptq_scales(const IntegerMatrix& matrix) {
-  const std::int64_t groups = matrix.num_groups();
-  std::vector<std::uint16_t> out(matrix.scales.size());
-  for (std::int64_t row = 0; row < matrix.rows; ++row) {
-    for (std::int64_t group = 0; group < groups; ++group) {
-      const float scale = matrix.scales[static_cast<std::size_t>(row * groups + group)];
-      const std::uint16_t half = float_to_f16(scale);
-      if (f16_to_float(half) != scale) {
-        return Error(Fault::invalid_argument,
-                     fmt::format("scale {} of row {}, group {} is no F16 value", scale, row, group))
-            .in_field("scales")
-            .with_hint("quantize with F16 scales, or export compressed-tensors");
-      }
-      out[static_cast<std::size_t>(group * matrix.rows + row)] = half;
-    }
-  }
-  return out;
-}
+Result<std::vector<std::uint16_t>> gptq_scales(const IntegerMatrix& matrix) { return half_scales_by_group(matrix); }
 
 Result<GptqTensors> pack_gptq(const IntegerMatrix& matrix, GptqZeros zeros) {
   GptqTensors out;
@@ -85,19 +66,12 @@ Result<IntegerMatrix> unpack_gptq(const GptqViews& views, const GptqLayout& layo
 
   QUERNEL_TRY_STATUS(
       expect_tensor(views.qweight, DType::i32, {packed_words(layout.cols, layout.bits), layout.rows}, "qweight"));
-  QUERNEL_TRY(const std::vector<float> scales, read_scales(views.scales, {groups, layout.rows}, "scales"));
+  QUERNEL_TRY(out.scales, read_scales_by_group(views.scales, layout.rows, groups, "scales"));
   QUERNEL_TRY(out.zero_points, read_zeros(views.qzeros, layout, groups));
   if (views.g_idx) {
     QUERNEL_TRY(out.group_of_column, read_groups(*views.g_idx, layout.cols, groups, "g_idx"));
   } else {
     out.group_of_column = contiguous_groups(layout.cols, out.group_size);
-  }
-  out.scales.resize(scales.size());
-  for (std::int64_t group = 0; group < groups; ++group) {
-    for (std::int64_t row = 0; row < layout.rows; ++row) {
-      out.scales[static_cast<std::size_t>(row * groups + group)] =
-          scales[static_cast<std::size_t>(group * layout.rows + row)];
-    }
   }
   out.codes.resize(static_cast<std::size_t>(layout.rows * layout.cols));
   unpack_rows_transposed(views.qweight.bytes, layout.rows, layout.cols, layout.bits, out.codes);
