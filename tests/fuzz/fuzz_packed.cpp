@@ -1,5 +1,5 @@
-// The packed layouts of one quantized linear: our own two-level one, GPTQ, compressed-tensors. Never crashes; what is accepted
-// is a valid matrix, and our own layout, which has one form only, packs to the same bytes again.
+// The packed layouts of one quantized linear: our own two-level one, GPTQ, compressed-tensors, AWQ. Never crashes; what is
+// accepted is a valid matrix; our own layout and AWQ's, which have one form only, pack to the same bytes again.
 //
 // Input    8 bytes: layout, rows, cols, bits, group size, type of scales, flags, one unused; then the tensors' bytes one after
 //          the other, as long as the shapes ask. Missing bytes are 0.
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "codec/int_pack.h"
+#include "codec/int_pack_awq.h"
 #include "codec/int_pack_compressed_tensors.h"
 #include "codec/int_pack_gptq.h"
 #include "codec/two_level.h"
@@ -110,16 +111,36 @@ void pack_quantized(const Case& in, Source& source) {
   check(codec::unpack_quantized(views, {in.rows, in.cols, in.bits, in.group_size, in.symmetric}));
 }
 
+// Sides that the layout can have, unless a flag asks for any.
+void awq(const Case& in, Source& source) {
+  const std::int64_t rows = in.zeros_v2 ? in.rows : (in.rows + 7) / 8 * 8;
+  codec::AwqViews views;
+  views.qweight = source.take(DType::i32, {in.cols, rows / 8});
+  if (!in.g_idx) views.qzeros = source.take(DType::i32, {in.groups(), rows / 8});
+  views.scales = source.take(in.scale_dtype, {in.groups(), rows});
+  const auto matrix = codec::unpack_awq(views, {rows, in.cols, in.group_size, in.symmetric});
+  check(matrix);
+  if (!matrix.ok()) return;
+  const std::vector<std::uint32_t> codes = codec::awq_qweight(*matrix);
+  const std::vector<std::uint32_t> zeros = codec::awq_qzeros(*matrix);
+  expect(same(std::as_bytes(std::span(codes)), views.qweight.bytes), "codes come back");
+  if (views.qzeros) expect(same(std::as_bytes(std::span(zeros)), views.qzeros->bytes), "zeros come back");
+  const auto scales = codec::awq_scales(*matrix);
+  if (in.scale_dtype != DType::f16) return;  // others need not be values of half precision
+  expect(scales.ok() && same(std::as_bytes(std::span(*scales)), views.scales.bytes), "scales come back");
+}
+
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < kHeadBytes) return 0;
   const Case in = case_of(data);
   Source source(fuzz::as_bytes(data + kHeadBytes, size - kHeadBytes));
-  switch (data[0] % 3) {
+  switch (data[0] % 4) {
     case 0: two_level(in, source); break;
     case 1: gptq(in, source); break;
-    default: pack_quantized(in, source); break;
+    case 2: pack_quantized(in, source); break;
+    default: awq(in, source); break;
   }
   return 0;
 }
