@@ -1,4 +1,4 @@
-// A model on disk, opened for reading: a Hugging Face folder (dense, GPTQ or compressed-tensors) or a GGUF file.
+// A model on disk, opened for reading: a Hugging Face folder (dense, GPTQ, AWQ or compressed-tensors) or a GGUF file.
 //
 // One set of names for all: Hugging Face tensor names; GGUF tensors are renamed, and q/k rows of the llama family are
 // put back into half-split order, so nothing above this header knows where a tensor came from.

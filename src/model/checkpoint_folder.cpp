@@ -16,8 +16,8 @@ namespace {
 
 constexpr const char* kConfigName = "config.json";
 constexpr const char* kGenerationName = "generation_config.json";
-// Older GPTQ tools keep quantization_config in a file of its own.
-constexpr const char* kQuantizeName = "quantize_config.json";
+// Older tools keep quantization_config in a file of its own: GPTQ's in the first, AutoAWQ in the second.
+constexpr std::array<const char*, 2> kQuantizeNames{"quantize_config.json", "quant_config.json"};
 
 class FolderSource : public WeightSource {
  public:
@@ -101,10 +101,11 @@ Status read_quantization(const std::string& folder, OpenedModel& model) {
   const Json* object = json_member(model.config_json, "quantization_config");
   std::string file = model.config_file;
   Json alone;
-  if (object == nullptr && has_file(folder, kQuantizeName)) {
-    QUERNEL_TRY(alone, sys::read_json_contained(folder, kQuantizeName));
+  for (const char* name : kQuantizeNames) {
+    if (object != nullptr || !has_file(folder, name)) continue;
+    QUERNEL_TRY(alone, sys::read_json_contained(folder, name));
     object = &alone;
-    file = (std::filesystem::path(folder) / kQuantizeName).string();
+    file = (std::filesystem::path(folder) / name).string();
     model.files.push_back(file);
   }
   if (object == nullptr) return ok_status();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "codec/int_pack.h"
+#include "codec/int_pack_awq.h"
 #include "codec/int_pack_compressed_tensors.h"
 #include "codec/two_level.h"
 
@@ -17,10 +18,14 @@ Error wrong_shape(const TensorInfo& info, const std::string& expected) {
       .expect(expected, quernel::to_string(info.shape));
 }
 
+Error missing(const std::string& name) {
+  return Error(Fault::corrupt, "part of a quantized module is missing").in_tensor(name);
+}
+
 Result<const TensorInfo*> require(const TensorLookup& lookup, const std::string& name) {
   const TensorInfo* info = lookup(name);
   if (info != nullptr) return info;
-  return Error(Fault::corrupt, "part of a quantized module is missing").in_tensor(name);
+  return missing(name);
 }
 
 Result<DType> scale_type(const TensorInfo& info) {
@@ -55,6 +60,35 @@ Status find_gptq(const QuantizationConfig& config, const TensorInfo& codes, cons
   if (groups != nullptr && groups->shape != Shape{module.cols})
     return wrong_shape(*groups, quernel::to_string(Shape{module.cols}));
   return ok_status();
+}
+
+// AWQ's codes run along the outputs; along the inputs they are the layout of its gemv kernels.
+Error wrong_awq_codes(const TensorInfo& codes, const PackedModule& module, const Shape& expected) {
+  Error error = wrong_shape(codes, quernel::to_string(expected));
+  if (codes.shape == Shape{module.rows, codec::packed_words(module.cols, codec::kAwqBits)})
+    return std::move(error).with_hint("this is the shape of version gemv, which cannot be read");
+  return error;
+}
+
+Status find_awq(const QuantizationConfig& config, const TensorInfo& codes, const TensorLookup& lookup,
+                PackedModule& module) {
+  module.scheme = config.schemes.front();
+  QUERNEL_TRY_STATUS(codec::check_awq_sides(module.rows, module.cols, module.scheme.group_size, Fault::corrupt));
+  const std::int64_t groups = module.scheme.group_size == -1 ? 1 : module.cols / module.scheme.group_size;
+  const std::int64_t words = module.rows / codec::kAwqOutputsPerWord;
+  const Shape codes_shape{module.cols, words};
+  if (codes.shape != codes_shape) return wrong_awq_codes(codes, module, codes_shape);
+  QUERNEL_TRY(const TensorInfo* scales, require(lookup, module.name + ".scales"));
+  const Shape scales_shape{groups, module.rows};
+  if (scales->shape != scales_shape) return wrong_shape(*scales, quernel::to_string(scales_shape));
+  QUERNEL_TRY(module.scale_dtype, scale_type(*scales));
+  const TensorInfo* zeros = lookup(module.name + ".qzeros");
+  module.has_zero_points = zeros != nullptr;
+  if (zeros == nullptr && !module.scheme.symmetric) return missing(module.name + ".qzeros");
+  const Shape zeros_shape{groups, words};
+  if (zeros != nullptr && zeros->shape != zeros_shape) return wrong_shape(*zeros, quernel::to_string(zeros_shape));
+  if (lookup(module.name + ".g_idx") == nullptr) return ok_status();
+  return Error(Fault::unsupported, "AWQ modules have no index of groups").in_field("g_idx");
 }
 
 Status find_pack_quantized(const QuantizationConfig& config, const TensorInfo& codes, const TensorLookup& lookup,
@@ -111,6 +145,14 @@ Result<codec::IntegerMatrix> read_gptq(const PackedModule& module, const ViewLoo
   return codec::unpack_gptq(views, layout);
 }
 
+Result<codec::IntegerMatrix> read_awq(const PackedModule& module, const ViewLookup& view) {
+  codec::AwqViews views;
+  QUERNEL_TRY(views.qweight, view(module.name + ".qweight"));
+  QUERNEL_TRY(views.qzeros, optional_view(module.has_zero_points, view, module.name + ".qzeros"));
+  QUERNEL_TRY(views.scales, view(module.name + ".scales"));
+  return codec::unpack_awq(views, {module.rows, module.cols, module.scheme.group_size, module.scheme.symmetric});
+}
+
 Result<codec::IntegerMatrix> read_pack_quantized(const PackedModule& module, const ViewLookup& view) {
   codec::PackQuantizedViews views;
   QUERNEL_TRY(views.weight_packed, view(module.name + ".weight_packed"));
@@ -131,13 +173,22 @@ Result<codec::IntegerMatrix> read_two_level(const PackedModule& module, const Vi
   return codec::unpack_two_level(views, {module.rows, module.cols, module.scheme.group_size, module.scheme.symmetric});
 }
 
-const char* codes_suffix(PackedLayout layout) {
+// What a layout is to this file.
+struct LayoutReader {
+  const char* codes;  // suffix of the tensor that marks a module as quantized
+  Status (*find)(const QuantizationConfig&, const TensorInfo& codes, const TensorLookup&, PackedModule&);
+  Result<codec::IntegerMatrix> (*read)(const PackedModule&, const ViewLookup&);
+};
+
+LayoutReader reader_of(PackedLayout layout) {
   switch (layout) {
-    case PackedLayout::gptq: return ".qweight";
-    case PackedLayout::pack_quantized: return ".weight_packed";
-    case PackedLayout::two_level: return ".codes";
+    case PackedLayout::gptq: return {".qweight", find_gptq, read_gptq};
+    case PackedLayout::pack_quantized: return {".weight_packed", find_pack_quantized, read_pack_quantized};
+    case PackedLayout::two_level: return {".codes", find_two_level, read_two_level};
+    case PackedLayout::awq: return {".qweight", find_awq, read_awq};
   }
-  return "";
+  QUERNEL_CHECK(false, "layout {}", static_cast<int>(layout));
+  return {};
 }
 
 }  // namespace
@@ -146,11 +197,11 @@ std::vector<std::string> PackedModule::tensors() const {
   if (layout == PackedLayout::two_level) return {name + ".codes", name + ".groups", name + ".scales"};
   std::vector<std::string> names;
   const auto add = [&](const char* suffix) { names.push_back(name + suffix); };
-  const bool gptq = layout == PackedLayout::gptq;
-  add(gptq ? ".qweight" : ".weight_packed");
-  add(gptq ? ".scales" : ".weight_scale");
-  if (has_zero_points) add(gptq ? ".qzeros" : ".weight_zero_point");
-  if (has_g_idx) add(gptq ? ".g_idx" : ".weight_g_idx");
+  const bool packed = layout == PackedLayout::pack_quantized;  // else the names of GPTQ, which are AWQ's too
+  add(packed ? ".weight_packed" : ".qweight");
+  add(packed ? ".weight_scale" : ".scales");
+  if (has_zero_points) add(packed ? ".weight_zero_point" : ".qzeros");
+  if (has_g_idx) add(packed ? ".weight_g_idx" : ".g_idx");
   if (has_shape) add(".weight_shape");
   return names;
 }
@@ -164,21 +215,16 @@ Result<std::optional<PackedModule>> find_packed_module(const QuantizationConfig&
   found.rows = rows;
   found.cols = cols;
   found.zeros = config.zeros;
-  const TensorInfo* codes = lookup(module + codes_suffix(config.layout));
+  const LayoutReader reader = reader_of(config.layout);
+  const TensorInfo* codes = lookup(module + reader.codes);
   if (codes == nullptr) return std::optional<PackedModule>{};
-  const auto find = config.layout == PackedLayout::gptq             ? find_gptq
-                    : config.layout == PackedLayout::pack_quantized ? find_pack_quantized
-                                                                    : find_two_level;
-  Status status = find(config, *codes, lookup, found);
+  Status status = reader.find(config, *codes, lookup, found);
   if (!status.ok()) return std::move(status).error().in_tensor(module).in_file(codes->file);
   return std::optional<PackedModule>(std::move(found));
 }
 
 Result<codec::IntegerMatrix> read_packed_module(const PackedModule& module, const ViewLookup& view) {
-  const auto read = module.layout == PackedLayout::gptq             ? read_gptq
-                    : module.layout == PackedLayout::pack_quantized ? read_pack_quantized
-                                                                    : read_two_level;
-  return read(module, view);
+  return reader_of(module.layout).read(module, view);
 }
 
 }  // namespace quernel::model

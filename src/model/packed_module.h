@@ -1,7 +1,7 @@
 // One quantized linear of a checkpoint: which of its tensors hold what, found and checked by name and shape alone.
 //
-// Names    our own: P.codes, P.groups, P.scales; GPTQ: P.qweight, P.qzeros, P.scales, P.g_idx; compressed-tensors: P.weight_packed, P.weight_scale,
-//          P.weight_zero_point, P.weight_shape, P.weight_g_idx
+// Names    our own: P.codes, P.groups, P.scales; GPTQ: P.qweight, P.qzeros, P.scales, P.g_idx; AWQ: P.qweight, P.qzeros,
+//          P.scales; compressed-tensors: P.weight_packed, P.weight_scale, P.weight_zero_point, P.weight_shape, P.weight_g_idx
 // Errors   corrupt with tensor, expected and found shape; unsupported
 // Threads  pure functions
 #pragma once

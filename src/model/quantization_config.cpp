@@ -4,37 +4,13 @@
 
 #include "codec/int_pack.h"
 #include "codec/integer_matrix.h"
+#include "model/awq_config.h"
 #include "model/json_fields.h"
+#include "model/quantization_fields.h"
 
 namespace quernel::model {
 
 namespace {
-
-constexpr std::int64_t kMaxGroupSize = std::int64_t{1} << 20;
-
-// The first of several names under which tools write the same field.
-std::string first_key(const Json& object, std::initializer_list<const char*> names) {
-  for (const char* name : names)
-    if (json_member(object, name) != nullptr) return name;
-  return *names.begin();
-}
-
-Result<int> read_bits(const Json& object, const std::string& key, bool any) {
-  QUERNEL_TRY(const std::int64_t bits, json_int(object, key));
-  const bool known = any ? bits >= 2 && bits <= 8 : bits == 2 || bits == 3 || bits == 4 || bits == 8;
-  if (!known)
-    return Error(Fault::unsupported, "weights of this many bits cannot be read")
-        .in_field(key)
-        .expect(any ? "2 .. 8" : "2, 3, 4 or 8", std::to_string(bits));
-  return static_cast<int>(bits);
-}
-
-Result<std::int64_t> check_group_size(std::int64_t size, const std::string& key) {
-  if (size == -1 || (size >= 1 && size <= kMaxGroupSize)) return size;
-  return Error(Fault::corrupt, "group size out of bounds")
-      .in_field(key)
-      .expect(fmt::format("-1 or 1 .. {}", kMaxGroupSize), std::to_string(size));
-}
 
 Result<bool> read_symmetry(const Json& object, bool fallback) {
   if (json_member(object, "sym") == nullptr && json_member(object, "zero_point") != nullptr) {
@@ -236,15 +212,25 @@ Result<QuantizationConfig> read_native(const Json& object) {
   return config;
 }
 
+// Files of their own may leave out the method: then a version of AWQ's tells AutoAWQ's from GPTQ's.
+Result<std::string> read_method(const Json& object) {
+  QUERNEL_TRY(const std::string method, json_string_or(object, first_key(object, {"quant_method", "method"}), ""));
+  if (!method.empty()) return method;
+  const Json* version = json_member(object, "version");
+  const bool awq = version != nullptr && version->is_string() && is_awq_version(version->get<std::string>());
+  return std::string(awq ? "awq" : "gptq");
+}
+
 Result<QuantizationConfig> dispatch(const Json& object) {
   if (!object.is_object()) return Error(Fault::corrupt, "not an object").expect("an object", json_excerpt(object));
-  QUERNEL_TRY(const std::string method, json_string_or(object, first_key(object, {"quant_method", "method"}), "gptq"));
+  QUERNEL_TRY(const std::string method, read_method(object));
   if (method == "gptq") return read_gptq(object);
+  if (method == "awq") return read_awq_config(object);
   if (method == "compressed-tensors") return read_compressed_tensors(object);
   if (method == "quernel") return read_native(object);
   return Error(Fault::unsupported, fmt::format("checkpoints quantized with '{}' cannot be read", method))
       .in_field("quant_method")
-      .expect("gptq, compressed-tensors or quernel", method);
+      .expect("gptq, awq, compressed-tensors or quernel", method);
 }
 
 bool fits(const WeightScheme& scheme, PackedLayout layout, const PackedShapes& shapes) {

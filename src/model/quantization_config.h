@@ -1,9 +1,9 @@
 // quantization_config of a checkpoint: which packed layout its modules have, and with which numbers.
 //
-// Reads    our own ("quernel", docs/format.md); quant_method "gptq" (config.json or a stand-alone quantize_config.json) and
-//          "compressed-tensors" with weights in pack-quantized. Patterns that name modules (dynamic, targets, ignore) are
-//          not matched: a module is quantized where the file holds its codes, and its numbers are the stated ones that fit
-//          the shapes of its tensors.
+// Reads    our own ("quernel", docs/format.md); quant_method "gptq" and "awq" with gemm tensors (config.json or a file of
+//          their own); "compressed-tensors" with weights in pack-quantized. Patterns that name modules (dynamic, targets,
+//          ignore, modules_to_not_convert) are not matched: a module is quantized where the file holds its codes, and its
+//          numbers are the stated ones that fit the shapes of its tensors.
 // Errors   unsupported (another method or layout, quantized activations, transforms that act at run time), corrupt,
 //          not_found, with the field
 // Threads  pure functions
@@ -21,7 +21,7 @@
 
 namespace quernel::model {
 
-enum class PackedLayout { gptq, pack_quantized, two_level };
+enum class PackedLayout { gptq, pack_quantized, two_level, awq };
 
 inline constexpr int kNativeFormatVersion = 1;  // of quant_method "quernel"; a reader refuses any other
 

@@ -53,9 +53,48 @@ TEST(QuantizationConfig, CompressedTensors) {
   EXPECT_TRUE(config.schemes[1].symmetric);
 }
 
+TEST(QuantizationConfig, AwqInItsVersions) {
+  const QuantizationConfig config = accept(R"({"quant_method": "awq", "bits": 4, "group_size": 64, "zero_point": true,
+      "version": "gemm", "modules_to_not_convert": null})");
+  EXPECT_EQ(config.layout, PackedLayout::awq);
+  EXPECT_EQ(config.info.method, "awq");
+  EXPECT_EQ(config.info.format, "gemm");
+  EXPECT_EQ(config.info.group_size, 64);
+  EXPECT_FALSE(config.info.symmetric);
+  EXPECT_FALSE(config.info.act_order);
+  for (const char* version : {"GEMM", "Gemm", "exllama", "ipex"}) {
+    const std::string text = R"({"quant_method": "awq", "bits": 4, "group_size": -1, "version": ")";
+    const QuantizationConfig same = accept(text + version + "\"}");
+    EXPECT_EQ(same.layout, PackedLayout::awq);
+    EXPECT_EQ(same.info.group_size, -1);
+  }
+  // Transformers 5 adds GPTQ's fields, whose sym says nothing here; zero_point does.
+  EXPECT_FALSE(accept(R"({"quant_method": "awq", "bits": 4, "group_size": 64, "sym": true, "format": "gemm"})")
+                   .schemes.front()
+                   .symmetric);
+  EXPECT_TRUE(accept(R"({"quant_method": "awq", "bits": 4, "group_size": 64, "zero_point": false})").info.symmetric);
+}
+
+// quant_config.json of AutoAWQ names no method.
+TEST(QuantizationConfig, AutoAwqsOwnFileIsToldByItsVersion) {
+  const QuantizationConfig config =
+      accept(R"({"zero_point": true, "q_group_size": 128, "w_bit": 4, "version": "GEMM"})");
+  EXPECT_EQ(config.layout, PackedLayout::awq);
+  EXPECT_EQ(config.info.group_size, 128);
+  EXPECT_EQ(accept(R"({"bits": 4, "group_size": 64, "version": "gptq_v2"})").layout, PackedLayout::gptq);
+}
+
 TEST(QuantizationConfig, WhatCannotBeReadIsSaid) {
   const std::pair<const char*, const char*> cases[] = {
-      {R"({"quant_method": "awq", "bits": 4, "group_size": 128})", "quant_method"},
+      {R"({"quant_method": "vptq", "bits": 4, "group_size": 128})", "quant_method"},
+      {R"({"quant_method": "awq", "bits": 8, "group_size": 128})", "bits"},
+      {R"({"quant_method": "awq", "w_bit": 3, "group_size": 128})", "w_bit"},
+      {R"({"quant_method": "awq", "bits": 4, "group_size": 128, "version": "GEMV"})", "version"},
+      {R"({"quant_method": "awq", "bits": 4, "group_size": 128, "version": "gemv_fast"})", "version"},
+      {R"({"quant_method": "awq", "bits": 4, "group_size": 128, "version": "marlin"})", "version"},
+      {R"({"quant_method": "awq", "bits": 4, "group_size": 128, "format": "llm-awq"})", "format"},
+      {R"({"quant_method": "awq", "bits": 4, "group_size": 128, "backend": "llm-awq"})", "backend"},
+      {R"({"w_bit": 4, "q_group_size": 128, "zero_point": true, "version": "GEMV"})", "version"},
       {R"({"quant_method": "gptq", "bits": 5, "group_size": 128})", "bits"},
       {R"({"quant_method": "gptq", "bits": 4, "group_size": 128, "checkpoint_format": "marlin"})", "checkpoint_format"},
       {R"({"quant_method": "gptq", "bits": 4, "group_size": 128, "is_marlin_format": true})", "is_marlin_format"},
@@ -89,11 +128,25 @@ TEST(QuantizationConfig, WhatCannotBeReadIsSaid) {
 TEST(QuantizationConfig, HostileValuesAreRefused) {
   for (
       const char* text :
-      {"[]", "7", R"({"quant_method": 4})", R"({"quant_method": "gptq"})", R"({"quant_method": "gptq", "bits": 4})",
-       R"({"bits": "4", "group_size": 128})", R"({"bits": 4, "group_size": 0})", R"({"bits": 4, "group_size": -2})",
-       R"({"bits": 4, "group_size": 9223372036854775807})", R"({"bits": 4, "group_size": 64, "sym": "yes"})",
+      {"[]",
+       "7",
+       R"({"quant_method": 4})",
+       R"({"quant_method": "gptq"})",
+       R"({"quant_method": "gptq", "bits": 4})",
+       R"({"bits": "4", "group_size": 128})",
+       R"({"bits": 4, "group_size": 0})",
+       R"({"bits": 4, "group_size": -2})",
+       R"({"bits": 4, "group_size": 9223372036854775807})",
+       R"({"bits": 4, "group_size": 64, "sym": "yes"})",
        R"({"bits": 4, "group_size": 64, "dynamic": 3})",
-       R"({"bits": 4, "group_size": 64, "dynamic": {"a": {"bits": 99}}})", R"({"quant_method": "compressed-tensors"})",
+       R"({"quant_method": "awq"})",
+       R"({"quant_method": "awq", "bits": 4})",
+       R"({"quant_method": "awq", "bits": 4, "group_size": 0})",
+       R"({"quant_method": "awq", "bits": 4, "group_size": 64, "zero_point": 1})",
+       R"({"quant_method": "awq", "bits": 4, "group_size": 64, "version": 2})",
+       R"({"quant_method": "awq", "bits": 4, "group_size": 64, "backend": []})",
+       R"({"bits": 4, "group_size": 64, "dynamic": {"a": {"bits": 99}}})",
+       R"({"quant_method": "compressed-tensors"})",
        R"({"quant_method": "compressed-tensors", "config_groups": {}})",
        R"({"quant_method": "compressed-tensors", "config_groups": {"g": 3}})",
        R"({"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": []}}})",
