@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "export/awq_writer.h"
 #include "export/compressed_tensors_writer.h"
 #include "export/gptq_writer.h"
 #include "export/quernel_writer.h"
@@ -59,7 +60,7 @@ Status check_groups(const Format& format, const FormatInput& input) {
 }  // namespace
 
 std::span<const Format> formats() {
-  static const std::array<Format, 3> rows{gptq_format(), compressed_tensors_format(), quernel_format()};
+  static const std::array<Format, 4> rows{gptq_format(), awq_format(), compressed_tensors_format(), quernel_format()};
   return rows;
 }
 

@@ -23,6 +23,7 @@ const Format& row(const std::string& name) { return *find_format(name).value(); 
 
 TEST(FormatRegistry, NamesAreFoundAndOthersAreListed) {
   EXPECT_STREQ(row("gptq").name, "gptq");
+  EXPECT_STREQ(row("awq").name, "awq");
   EXPECT_STREQ(row("compressed-tensors").name, "compressed-tensors");
   const auto missing = find_format("gptq2");
   ASSERT_FALSE(missing.ok());
@@ -129,7 +130,7 @@ TEST(CheckMatrix, NamesTheFieldThatDiffers) {
 }
 
 TEST(FormatRegistry, OnlineTransformsAreRefusedWhereNoReaderDoesThem) {
-  for (const char* name : {"gptq", "compressed-tensors"}) {
+  for (const char* name : {"gptq", "awq", "compressed-tensors"}) {
     FormatInput input = input_of(4, 64, false);
     input.online_transforms = true;
     const Status status = check_holdable(row(name), input);

@@ -37,7 +37,7 @@ const Check& check_of(const Verification& verification, const std::string& name)
 }
 
 TEST(Verify, AnHonestCheckpointPasses) {
-  for (const char* format : {"gptq", "compressed-tensors"}) {
+  for (const char* format : {"gptq", "awq", "compressed-tensors"}) {
     const Written written(format);
     const auto alone = verify_checkpoint(written.out);
     ASSERT_TRUE(alone.ok());
@@ -57,7 +57,7 @@ TEST(Verify, AnHonestCheckpointPasses) {
 }
 
 TEST(Verify, OneFlippedBitAnywhereIsFound) {
-  for (const char* format : {"gptq", "compressed-tensors"}) {
+  for (const char* format : {"gptq", "awq", "compressed-tensors"}) {
     const Written written(format);
     std::vector<std::string> files{"quernel/SHA256SUMS"};
     const auto listed = files_beneath(written.out);
