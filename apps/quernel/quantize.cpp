@@ -93,7 +93,7 @@ void add_running_options(CLI::App& command, Settings& settings) {
   const char* group = "Running";
   command
       .add_option("--format,-f", options.formats,
-                  "Checkpoint formats, comma separated: compressed-tensors, gptq, quernel")
+                  "Checkpoint formats, comma separated: compressed-tensors, gptq, awq, quernel")
       ->delimiter(',')
       ->group(group)
       ->default_str("compressed-tensors, or what the method is written in");

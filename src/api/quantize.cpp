@@ -4,6 +4,7 @@
 #include "api/loaded_model.h"
 #include "api/observer_sink.h"
 #include "base/json.h"
+#include "export/format.h"
 #include "model/checkpoint.h"
 #include "pipeline/best_job.h"
 #include "pipeline/run_job.h"
@@ -15,13 +16,20 @@ namespace quernel::api {
 
 namespace {
 
-// The type that the consumers of the formats read: GPTQ loaders take half precision only; a bfloat16 model loaded through
-// compressed-tensors has its scales cast to bfloat16, so they must be exact in it.
+bool takes_bf16_scales(const std::string& name) {
+  const auto format = exporting::find_format(name);
+  if (!format.ok()) return true;  // refused later
+  const std::vector<DType>& dtypes = (*format)->scale_dtypes;
+  return std::find(dtypes.begin(), dtypes.end(), DType::bf16) != dtypes.end();
+}
+
+// The type that the consumers of the formats read: loaders of GPTQ and AWQ take half precision only; a bfloat16 model loaded
+// through compressed-tensors has its scales cast to bfloat16, so they must be exact in it.
 DType automatic_scale_dtype(const QuantizeOptions& options) {
-  const bool has_gptq = std::find(options.formats.begin(), options.formats.end(), "gptq") != options.formats.end();
   const auto checkpoint = model::Checkpoint::open(options.source);
   const bool is_bf16 = checkpoint.ok() && checkpoint->config().stored_dtype == "bfloat16";
-  return is_bf16 && !has_gptq ? DType::bf16 : DType::f16;
+  return is_bf16 && std::all_of(options.formats.begin(), options.formats.end(), takes_bf16_scales) ? DType::bf16
+                                                                                                   : DType::f16;
 }
 
 // compressed-tensors where the method's result fits it, else the method's first; an unknown method is refused later.

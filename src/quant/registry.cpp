@@ -22,7 +22,7 @@ std::vector<MethodOption> without_search(std::vector<MethodOption> options) {
 }
 
 std::vector<Method> make_methods() {
-  const std::vector<std::string> integer_formats = {"gptq", "compressed-tensors"};
+  const std::vector<std::string> integer_formats = {"gptq", "awq", "compressed-tensors"};
   const std::vector<std::string> every_transform = {"smoothquant", "awq", "quarot"};
   std::vector<Method> rows;
   rows.push_back(

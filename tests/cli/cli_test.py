@@ -64,13 +64,47 @@ class Command(unittest.TestCase):
         self.assertEqual(len((self.out / "quernel/layers.csv").read_text().splitlines()), 15)
         self.assertFalse(pathlib.Path(f"{self.out}.job").exists())
 
-    def test_both_formats_and_all_methods(self):
-        for method in ("gptq", "rtn"):
-            out = self.folder / f"both_{method}"
-            quernel("quantize", self.model, "-o", out, *self.job(), "--method", method, "--format", "gptq,compressed-tensors")
-            for name in ("gptq", "compressed-tensors"):
-                self.assertIn("quantization_config", json.loads((out / name / "config.json").read_text()))
+    def test_all_formats_and_methods(self):
+        formats = ("gptq", "awq", "compressed-tensors")
+        for method in ("gptq", "rtn", "hqq", "awq"):
+            out = self.folder / f"all_{method}"
+            quernel("quantize", self.model, "-o", out, *self.job(), "--method", method, "--format", ",".join(formats))
+            for name in formats:
+                config = json.loads((out / name / "config.json").read_text())["quantization_config"]
+                self.assertEqual(config["quant_method"], name)
             quernel("verify", out, "--against", self.model)
+            losses = [json.loads(quernel("eval", "ppl", out / name, "--text", self.text, "--ctx", 64, "--windows", 2, "--json")[0])["ppl"]
+                      for name in formats]
+            self.assertEqual(len(set(losses)), 1)  # the same weights to the last bit
+
+    def test_awq_layout(self):
+        out = self.folder / "awq_layout"
+        job = ["--calib", self.text, "--calib-samples", "4", "--calib-seqlen", "64", "--format", "awq"]
+        stored = []
+        for threads in (1, 3):
+            quernel("quantize", self.model, "-o", out, *job, "-b", "4", "-g", "32", "--sym", "--overwrite", "--threads", threads)
+            stored.append((out / "model.safetensors").read_bytes())
+        self.assertEqual(stored[0], stored[1])
+        quernel("verify", out, "--against", self.model)
+        self.assertIn(b"awq 4 bit, group 32, asymmetric", quernel("inspect", out)[0])
+        refused = {"awq cannot hold codes of 3 bits": ["--bits", "3"], "nearest valid for this model: 32": ["--group-size", "64"], "F16": ["--scale-dtype", "bf16"],
+                   "use static groups": ["--group-size", "32", "--act-order", "--static-groups", "false"],
+                   "Hadamard": ["--group-size", "32", "--preprocess", "quarot", "--quarot-down", "true"]}
+        for hint, options in refused.items():
+            _, error = quernel("quantize", self.model, "-o", self.folder / "no_awq", *job, *options, expect=3)
+            self.assertIn(hint, error)
+        self.assertFalse((self.folder / "no_awq").exists())
+
+    def test_scales_are_of_the_type_that_every_format_takes(self):
+        def as_bfloat16(folder):
+            config = json.loads((folder / "config.json").read_text())
+            (folder / "config.json").write_text(json.dumps({**config, "torch_dtype": "bfloat16"}))
+
+        model = self.broken_model(as_bfloat16)
+        for formats, dtype in (("compressed-tensors", "bf16"), ("compressed-tensors,awq", "f16"), ("gptq", "f16")):
+            out = self.folder / f"scales_{formats}"
+            quernel("quantize", model, "-o", out, *self.job(), "--method", "rtn", "--format", formats)
+            self.assertEqual(json.loads((out / "quernel/report.json").read_text())["method"]["scale-dtype"], dtype)
 
     def test_preprocessing(self):
         for preprocess, method in (("smoothquant", "rtn"), ("awq", "gptq"), ("quarot", "gptq"), ("smoothquant+quarot", "rtn"), (None, "awq")):
