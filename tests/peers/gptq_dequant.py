@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Dequantize our exports with numpy, from the published packings, and compare with what the writer noted.
 
-  gptq_dequant.py OUT            a folder in the gptq layout, one in pack-quantized, one in our own, or one that holds several
+  gptq_dequant.py OUT            a folder in the gptq, awq, pack-quantized or our own layout, or one that holds several
 
 Every quantized module is unpacked bit by bit (no code shared with the writer), dequantized to float32 and hashed; the hash must be
 the one in quernel/manifest.json, which the writer took from the solver's matrix. Ends with `N passed, N failed`. Needs numpy and safetensors.
@@ -76,6 +76,29 @@ def gptq_weight(folder: Folder, module: str) -> np.ndarray:
     return (codes - zeros[groups].T).astype(np.float32) * scales[groups].T.astype(np.float32)
 
 
+AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7]  # nibble i of a word is of its output AWQ_ORDER[i]
+
+
+def awq_outputs(words: np.ndarray) -> np.ndarray:
+    """[rows, N / 8] words -> [rows, N] values, one for each output."""
+    nibbles = (words.view(np.uint32)[..., None] >> (4 * np.arange(8, dtype=np.uint32))) & 15
+    values = np.empty(nibbles.shape, np.int32)
+    values[..., AWQ_ORDER] = nibbles
+    return values.reshape(len(words), -1)
+
+
+def awq_weight(folder: Folder, module: str) -> np.ndarray:
+    config = folder.quantization
+    assert config["bits"] == 4 and config["version"] == "gemm" and config["zero_point"] is True
+    codes = awq_outputs(folder[module + ".qweight"])  # [K, N]
+    zeros = awq_outputs(folder[module + ".qzeros"])  # [G, N]
+    scales = folder[module + ".scales"]  # [G, N] float16
+    group_size = len(codes) if config["group_size"] == -1 else config["group_size"]
+    assert len(zeros) == len(scales) == len(codes) // group_size and len(codes) % group_size == 0, module
+    groups = np.arange(len(codes)) // group_size
+    return ((codes - zeros[groups]).astype(np.float32) * scales[groups].astype(np.float32)).T
+
+
 def compressed_tensors_weight(folder: Folder, module: str) -> np.ndarray:
     args = folder.quantization["config_groups"]["group_0"]["weights"]
     bits = args["num_bits"]
@@ -107,7 +130,12 @@ def native_weight(folder: Folder, module: str) -> np.ndarray:
 
 
 def weight_of(folder: Folder, module: str) -> np.ndarray:
-    readers = {"gptq": gptq_weight, "compressed-tensors": compressed_tensors_weight, "quernel": native_weight}
+    readers = {
+        "gptq": gptq_weight,
+        "awq": awq_weight,
+        "compressed-tensors": compressed_tensors_weight,
+        "quernel": native_weight,
+    }
     return readers[folder.quantization["quant_method"]](folder, module)
 
 

@@ -7,7 +7,10 @@ SOURCE is the dense Hugging Face folder that OUT was made from. For every checkp
   - its weights, dequantized by gptq_dequant.py, must have the hashes in the manifest;
   - a dense model of SOURCE with those weights gives reference logits, in float32;
   - compressed-tensors: AutoModelForCausalLM loads the folder itself; decompressed weights must equal ours bit for bit, and the
-    logits must agree. The gptq layout needs GPTQModel (and a GPU for its kernels), so there the dequantized weights stand in.
+    logits must agree. The gptq and awq layouts need GPTQModel, which is no part of this environment, so there the dequantized
+    weights stand in;
+  - awq: modules_to_not_convert leaves out the modules that are dense, by Transformers' own rule and by that of vLLM (a piece of the
+    name);
   - the tokenizer of the folder must give the ids that SOURCE's gives.
 --ours FILE: float32 logits [tokens, vocabulary] of our own runtime on the same ids (printed with --ids), compared as well.
 Ends with `N passed, N failed`. Needs torch, transformers, compressed-tensors, numpy and safetensors.
@@ -20,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.quantizers.quantizers_utils import should_convert_module
 from transformers.utils import logging
 
 import gptq_dequant
@@ -68,6 +72,19 @@ def check_loaded(path: Path, weights: dict, reference: np.ndarray, ids) -> list[
     return faults
 
 
+def check_left_out(source: Path, folder: gptq_dequant.Folder) -> list[str]:
+    """Faults of modules_to_not_convert: what it leaves out, of all linear modules of the blocks, must be what is not quantized."""
+    keys = folder.quantization["modules_to_not_convert"]
+    modules = [name for name, module in load(source).named_modules() if isinstance(module, torch.nn.Linear) and ".layers." in name]
+    faults = []
+    for name in modules:
+        rules = {should_convert_module(name, keys), not any(key in name for key in keys or [])}
+        if rules != {name in folder.manifest["modules"]}:
+            faults.append(f"{name}: modules_to_not_convert says otherwise than the file")
+    print(f"  modules_to_not_convert: {len(modules)} modules, {len(modules) - len(folder.manifest['modules'])} dense")
+    return faults
+
+
 def check(source: Path, path: Path, text: str, ours: Path | None) -> list[str]:
     folder = gptq_dequant.Folder(path)
     faults = [f"{module}: not what the manifest says" for module in gptq_dequant.check(path)["wrong"]]
@@ -79,6 +96,8 @@ def check(source: Path, path: Path, text: str, ours: Path | None) -> list[str]:
     reference = reference_logits(source, folder, weights, ids)
     if folder.manifest["format"] == "compressed-tensors":
         faults += check_loaded(path, weights, reference, ids)
+    if folder.manifest["format"] == "awq":
+        faults += check_left_out(source, folder)
     if ours is not None:
         found = np.fromfile(ours, dtype="<f4").reshape(len(ids), -1)
         difference = float(np.abs(found - reference).max())
