@@ -155,8 +155,8 @@ Result<ModelConfig> read_config(const Json& json) {
 
 Result<Json> unwrap(const Json& json) {
   QUERNEL_TRY(const Architecture* row, find_architecture(json));
-  const bool wrapped = !row->hf_wrapper.empty() && json.contains("architectures") &&
-                       json["architectures"].front() == std::string(row->hf_wrapper);
+  const Json* names = json_member(json, "architectures");  // null in configurations saved without a model
+  const bool wrapped = !row->hf_wrapper.empty() && names != nullptr && names->front() == std::string(row->hf_wrapper);
   if (!wrapped) return json;
   const Json* text = json_member(json, "text_config");
   if (text == nullptr || !text->is_object())

@@ -205,6 +205,15 @@ TEST(ConfigJson, WrapperOfGemma3IsCompletedFromDefaults) {
   EXPECT_FALSE(text->contains("vision_config"));
 }
 
+// What Transformers writes where a configuration is saved on its own.
+TEST(ConfigJson, ArchitecturesMayBeNull) {
+  Json json = parse(R"({"architectures": null, "model_type": "gemma3_text", "hidden_size": 64, "intermediate_size": 96,
+    "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 96})");
+  EXPECT_EQ(read(json).architecture, "Gemma3ForCausalLM");
+  json["architectures"] = Json::array();
+  EXPECT_EQ(refusal(json).field, "architectures");
+}
+
 TEST(ConfigJson, RequiredFieldsAreNamed) {
   for (const char* key : {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size",
                           "max_position_embeddings"}) {
