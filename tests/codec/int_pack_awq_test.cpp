@@ -124,7 +124,9 @@ TEST(AwqLayout, SymmetricGridsAreZerosOfEight) {
   const auto without = unpack_awq(views, layout_of(matrix));
   ASSERT_TRUE(without.ok()) << to_string(without.error());
   expect_same(*without, matrix);
-  EXPECT_EQ(unpack_awq(views, layout).error().field, "qzeros");
+  const auto missing = unpack_awq(views, layout);
+  ASSERT_FALSE(missing.ok());
+  EXPECT_EQ(missing.error().field, "qzeros");
 }
 
 TEST(AwqLayout, WordsMayLieAtAnyAddress) {
