@@ -49,11 +49,12 @@ Status read_version(const Json& object, QuantizationConfig& config) {
 Result<WeightScheme> read_scheme(const Json& object) {
   WeightScheme scheme;
   const std::string bits_key = first_key(object, {"bits", "w_bit"});
-  QUERNEL_TRY(scheme.bits, read_bits(object, bits_key, false));
-  if (scheme.bits != codec::kAwqBits)
+  QUERNEL_TRY(const std::int64_t bits, json_int(object, bits_key));
+  if (bits != codec::kAwqBits)
     return Error(Fault::unsupported, "AWQ weights of this many bits cannot be read")
         .in_field(bits_key)
-        .expect("4", std::to_string(scheme.bits));
+        .expect("4", std::to_string(bits));
+  scheme.bits = codec::kAwqBits;
   const std::string size_key = first_key(object, {"group_size", "q_group_size"});
   QUERNEL_TRY(const std::int64_t size, json_int(object, size_key));
   QUERNEL_TRY(scheme.group_size, check_group_size(size, size_key));
