@@ -179,7 +179,7 @@ Result<transform::LayerScales> Preparation::search_layer(const transform::Transf
                                               .rotated_later = rotated_later,
                                               .pool = context_.pool}));
     }
-    report.sites[i].scaled += scales[i].factors.empty() ? 0 : 1;
+    report.sites[i].scaled += scales[i].factors.empty() && scales[i].order.empty() ? 0 : 1;
     report.sites[i].error_ratio += scales[i].error_ratio;
     QUERNEL_TRY_STATUS(calibrator.advance(weights, site));
   }

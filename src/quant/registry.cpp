@@ -23,7 +23,7 @@ std::vector<MethodOption> without_search(std::vector<MethodOption> options) {
 
 std::vector<Method> make_methods() {
   const std::vector<std::string> integer_formats = {"gptq", "awq", "compressed-tensors"};
-  const std::vector<std::string> every_transform = {"smoothquant", "awq", "quarot"};
+  const std::vector<std::string> every_transform = {"smoothquant", "awq", "reorder", "quarot"};
   std::vector<Method> rows;
   rows.push_back(
       {.name = "awq",
@@ -32,7 +32,7 @@ std::vector<Method> make_methods() {
        .needs_statistics = true,
        .bits = {3, 4, 8},
        .formats = integer_formats,
-       .combines_with = {"awq", "smoothquant"},
+       .combines_with = {"awq", "smoothquant", "reorder"},
        .default_preprocess = "awq",
        .options = without_search(grid_options()),
        .run = run_awq});

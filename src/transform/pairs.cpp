@@ -1,5 +1,6 @@
 #include "transform/pairs.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -39,6 +40,30 @@ void divide_rows(LinearWeight& weight, std::span<const float> factors) {
     for (float& value : values.row(row)) value /= factors[static_cast<std::size_t>(row)];
   for (std::size_t row = 0; row < weight.bias.size(); ++row) weight.bias[row] /= factors[row];
   put(weight, std::move(values));
+}
+
+void take_rows(LinearWeight& weight, std::span<const std::int32_t> order) {
+  const Matrix values = runtime::widen(weight);
+  Matrix taken = Matrix::uninitialized(values.rows(), values.cols());
+  std::vector<float> bias;
+  for (std::size_t row = 0; row < order.size(); ++row) {
+    const std::span<const float> from = values.row(order[row]);
+    std::copy(from.begin(), from.end(), taken.row(static_cast<std::int64_t>(row)).begin());
+    if (!weight.bias.empty()) bias.push_back(weight.bias[static_cast<std::size_t>(order[row])]);
+  }
+  weight.bias = std::move(bias);
+  put(weight, std::move(taken));
+}
+
+void take_columns(LinearWeight& weight, std::span<const std::int32_t> order) {
+  const Matrix values = runtime::widen(weight);
+  Matrix taken = Matrix::uninitialized(values.rows(), values.cols());
+  for (std::int64_t row = 0; row < values.rows(); ++row) {
+    const std::span<const float> from = values.row(row);
+    std::transform(order.begin(), order.end(), taken.row(row).begin(),
+                   [&](std::int32_t channel) { return from[static_cast<std::size_t>(channel)]; });
+  }
+  put(weight, std::move(taken));
 }
 
 void divide(std::vector<float>& gain, std::span<const float> factors) {
@@ -93,6 +118,13 @@ void move_scales(const model::ModelConfig& config, Site site, std::span<const fl
     case Site::mlp_out: divide_rows(linear_of(weights, Linear::up), factors); break;
   }
   for (const Linear consumer : consumers(site)) multiply_columns(linear_of(weights, consumer), factors, channels);
+}
+
+void reorder_inner_channels(std::span<const std::int32_t> order, runtime::LayerWeights& weights) {
+  QUERNEL_CHECK(std::cmp_equal(order.size(), linear_of(weights, Linear::down).cols), "an order of {}", order.size());
+  take_rows(linear_of(weights, Linear::gate), order);
+  take_rows(linear_of(weights, Linear::up), order);
+  take_columns(linear_of(weights, Linear::down), order);
 }
 
 }  // namespace quernel::transform

@@ -34,4 +34,7 @@ std::vector<std::int32_t> producer_channels(const model::ModelConfig& config, mo
 void move_scales(const model::ModelConfig& config, model::Site site, std::span<const float> factors,
                  runtime::LayerWeights& weights);
 
+// The MLP's inner channel i becomes what channel order[i] was: rows of gate and up, columns of down. order: a permutation.
+void reorder_inner_channels(std::span<const std::int32_t> order, runtime::LayerWeights& weights);
+
 }  // namespace quernel::transform

@@ -13,6 +13,9 @@ Result<SiteScales> find_smoothquant_scales(const SiteInput& input);
 Status check_awq(const model::ModelConfig& config, const TransformSpec& spec);
 Result<SiteScales> find_awq_scales(const SiteInput& input);
 
+Status check_reorder(const model::ModelConfig& config, const TransformSpec& spec);
+Result<SiteScales> find_reorder(const SiteInput& input);
+
 Status check_rotation(const model::ModelConfig& config, const TransformSpec& spec);
 std::unique_ptr<ModelChange> make_rotation(const model::ModelConfig& config, const runtime::EndWeights& ends,
                                            const TransformSpec& spec);

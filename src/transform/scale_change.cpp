@@ -18,6 +18,7 @@ class ScaleChange final : public ModelChange {
     for (const model::Site site : model::kSites) {
       const SiteScales& found = scales[static_cast<std::size_t>(site)];
       if (!found.factors.empty()) move_scales(config_, site, found.factors, weights);
+      if (!found.order.empty()) reorder_inner_channels(found.order, weights);
       if (!found.key_factors.empty()) apply_key_factors(config_, found.key_factors, weights);
     }
   }

@@ -1,4 +1,4 @@
-// The change that SmoothQuant and AWQ make: factors for the sites of every layer.
+// The change that SmoothQuant, AWQ and reordering make: factors, or an order of channels, for the sites of every layer.
 #pragma once
 
 #include <array>

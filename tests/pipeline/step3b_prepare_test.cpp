@@ -82,7 +82,7 @@ bool has_post_norms(const test::TinyModel& tiny) { return tiny.norm_after; }
 
 TEST(Prepare, KeepsWhatEveryArchitectureComputes) {
   for (const test::TinyModel& tiny : test::tiny_models())
-    for (const char* preprocess : {"smoothquant", "awq", "quarot", "smoothquant+quarot"}) {
+    for (const char* preprocess : {"smoothquant", "awq", "reorder", "quarot", "smoothquant+quarot", "reorder+quarot"}) {
       SCOPED_TRACE(tiny.architecture + " " + preprocess);
       Bench bench(tiny);
       const auto prepared = bench.prepare(preprocess);

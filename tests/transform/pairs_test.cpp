@@ -66,5 +66,27 @@ TEST(Pairs, RowsOfVAndItsBiasAreDivided) {
   EXPECT_EQ(after.linear(Linear::o).f32(2, 24 + 3), before.linear(Linear::o).f32(2, 24 + 3) * factors[11]);
 }
 
+// Rows of gate and up with their biases, columns of down; the rest stays.
+TEST(Pairs, InnerChannelsChangePlaces) {
+  const model::ModelConfig config = small_config();
+  runtime::LayerWeights before = small_layer(config);
+  auto& bias = before.linears[static_cast<std::size_t>(Linear::up)].bias;
+  for (std::int64_t i = 0; i < config.intermediate_size; ++i) bias.push_back(static_cast<float>(i));
+  runtime::LayerWeights after = before;
+  std::vector<std::int32_t> order;
+  for (std::int64_t i = 0; i < config.intermediate_size; ++i)
+    order.push_back(static_cast<std::int32_t>((i * 5 + 3) % config.intermediate_size));
+  reorder_inner_channels(order, after);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const auto to = static_cast<std::int64_t>(i);
+    for (const Linear which : {Linear::gate, Linear::up})
+      EXPECT_EQ(after.linear(which).f32(to, 2), before.linear(which).f32(order[i], 2));
+    EXPECT_EQ(after.linear(Linear::up).bias[i], static_cast<float>(order[i]));
+    EXPECT_EQ(after.linear(Linear::down).f32(1, to), before.linear(Linear::down).f32(1, order[i]));
+  }
+  EXPECT_TRUE(after.linear(Linear::gate).bias.empty());
+  EXPECT_EQ(after.linear(Linear::v).f32(0, 0), before.linear(Linear::v).f32(0, 0));
+}
+
 }  // namespace
 }  // namespace quernel::transform

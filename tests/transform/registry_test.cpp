@@ -9,7 +9,7 @@ namespace {
 
 TEST(TransformRegistry, ChoicesOfTheCommandLine) {
   EXPECT_EQ(preprocess_choices(),
-            (std::vector<std::string>{"none", "smoothquant", "awq", "quarot", "smoothquant+quarot"}));
+            (std::vector<std::string>{"none", "smoothquant", "awq", "reorder", "quarot", "smoothquant+quarot", "reorder+quarot"}));
 }
 
 TEST(TransformRegistry, EveryChoiceParsesToItsChain) {
@@ -36,7 +36,6 @@ TEST(TransformRegistry, RowsAreWhole) {
     EXPECT_FALSE(row.source.empty());
     EXPECT_NE(row.check, nullptr);
     EXPECT_NE(row.find_scales == nullptr, row.make_change == nullptr);
-    EXPECT_FALSE(row.options.empty());
   }
 }
 
@@ -70,6 +69,17 @@ TEST(TransformRegistry, OptionsAreSet) {
   const Json options = chain_options(spec);
   EXPECT_EQ(options.at("quarot-seed"), "7");
   EXPECT_FALSE(options.contains("awq-ratios"));
+}
+
+TEST(TransformRegistry, ReorderRefusesWhatMixesItsChannelsAgain) {
+  const Transform* row = find_transform("reorder").value();
+  TransformSpec spec;
+  spec.chain = {"reorder", "quarot"};
+  EXPECT_TRUE(row->check({}, spec).ok());
+  spec.quarot_down = true;
+  EXPECT_EQ(row->check({}, spec).error().field, "--quarot-down");
+  spec.chain = {"reorder"};
+  EXPECT_TRUE(row->check({}, spec).ok());
 }
 
 }  // namespace
