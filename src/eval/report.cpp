@@ -1,5 +1,7 @@
 #include "eval/report.h"
 
+#include <cmath>
+
 #include "sys/clock.h"
 
 namespace quernel::eval {
@@ -14,6 +16,35 @@ std::string with_error(double value, double error, int digits) {
 
 std::string where(const WindowPlan& plan, std::int64_t scored, std::int64_t text_tokens) {
   return fmt::format("{} windows of {}, {} tokens scored of {}", plan.count, plan.context, scored, text_tokens);
+}
+
+Json to_json(const TaskResult& result) {
+  Json json;
+  json["acc"] = result.accuracy.value;
+  json["acc_se"] = result.accuracy.standard_error;
+  if (result.normalized) {
+    json["acc_norm"] = result.normalized->value;
+    json["acc_norm_se"] = result.normalized->standard_error;
+  } else {
+    json["ppl"] = std::exp(result.gold_nll.value);
+  }
+  json["gold_nll"] = result.gold_nll.value;
+  json["gold_nll_se"] = result.gold_nll.standard_error;
+  json["n"] = result.num_items;
+  json["cut"] = result.num_cut;
+  json["seconds"] = result.seconds;
+  return json;
+}
+
+double total_seconds(std::span<const TaskResult> results) {
+  double seconds = 0.0;
+  for (const TaskResult& result : results) seconds += result.seconds;
+  return seconds;
+}
+
+std::string row(const std::string& name, const std::string& accuracy, const std::string& normalized,
+                const std::string& nll, const std::string& items) {
+  return fmt::format("{:<22} {:<17} {:<17} {:<18} {:>6}\n", name, accuracy, normalized, nll, items);
 }
 
 }  // namespace
@@ -53,6 +84,15 @@ Json to_json(const KldResult& result) {
   return json;
 }
 
+Json to_json(std::span<const TaskResult> results) {
+  Json json;
+  for (const TaskResult& result : results) json["tasks"][result.name] = to_json(result);
+  json["average"] = mean_accuracy(results);
+  json["average_of"] = "acc";
+  json["seconds"] = total_seconds(results);
+  return json;
+}
+
 std::string to_table(const PerplexityResult& result) {
   return line("perplexity", with_error(result.perplexity, result.standard_error, 4)) +
          line("convention", to_string(result.convention)) +
@@ -79,6 +119,21 @@ std::string to_table(const KldResult& result) {
               with_error(result.reference_perplexity, result.reference_perplexity_standard_error, 4)) +
          line("measured on", where(result.plan, result.scored_tokens, result.text_tokens)) +
          line("reference logits", cache) + line("time", sys::format_duration(result.seconds));
+}
+
+std::string to_table(std::span<const TaskResult> results) {
+  const auto show = [](const Mean& mean) { return with_error(mean.value, mean.standard_error, 4); };
+  std::string table = row("task", "acc", "acc_norm", "gold nll", "items");
+  for (const TaskResult& result : results) {
+    table += row(result.name, show(result.accuracy), result.normalized ? show(*result.normalized) : "-",
+                 show(result.gold_nll), std::to_string(result.num_items));
+  }
+  table += line("average acc", fmt::format("{:.4f}", mean_accuracy(results)));
+  for (const TaskResult& result : results) {
+    if (!result.normalized)
+      table += line(result.name + " perplexity", fmt::format("{:.4f}", std::exp(result.gold_nll.value)));
+  }
+  return table + line("time", sys::format_duration(total_seconds(results)));
 }
 
 }  // namespace quernel::eval

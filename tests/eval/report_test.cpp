@@ -37,6 +37,39 @@ KldResult kld_result() {
   return result;
 }
 
+std::vector<TaskResult> task_results() {
+  TaskResult piqa;
+  piqa.name = "piqa";
+  piqa.accuracy = {0.75, 0.25};
+  piqa.normalized = Mean{0.5, 0.125};
+  piqa.gold_nll = {30.5, 2.0};
+  piqa.num_items = 4;
+  piqa.seconds = 1.5;
+  TaskResult lambada;
+  lambada.name = "lambada";
+  lambada.accuracy = {0.25, 0.25};
+  lambada.gold_nll = {0.0, 0.5};
+  lambada.num_items = 4;
+  lambada.num_cut = 1;
+  lambada.seconds = 0.5;
+  return {piqa, lambada};
+}
+
+TEST(EvalReport, TasksJson) {
+  EXPECT_EQ(dump_json(to_json(task_results())),
+            R"({"tasks":{"piqa":{"acc":0.75,"acc_se":0.25,"acc_norm":0.5,"acc_norm_se":0.125,"gold_nll":30.5,)"
+            R"("gold_nll_se":2.0,"n":4,"cut":0,"seconds":1.5},"lambada":{"acc":0.25,"acc_se":0.25,"ppl":1.0,)"
+            R"("gold_nll":0.0,"gold_nll_se":0.5,"n":4,"cut":1,"seconds":0.5}},"average":0.5,"average_of":"acc",)"
+            R"("seconds":2.0})");
+}
+
+TEST(EvalReport, TasksTable) {
+  const std::string table = to_table(task_results());
+  EXPECT_NE(table.find("0.7500 +- 0.2500"), std::string::npos) << table;
+  EXPECT_NE(table.find("lambada perplexity     1.0000"), std::string::npos) << table;
+  EXPECT_NE(table.find("average acc            0.5000"), std::string::npos) << table;
+}
+
 TEST(EvalReport, PerplexityJson) {
   EXPECT_EQ(dump_json(to_json(perplexity_result())),
             R"({"ppl":21.5,"stderr":0.25,"tokens":4094,"windows":2,"ctx":2048,"convention":"gptq","nll":3.0681,)"
