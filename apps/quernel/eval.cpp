@@ -1,5 +1,7 @@
-// quernel eval ppl, quernel eval kld
+// quernel eval ppl, quernel eval kld, quernel eval tasks
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "quernel/commands.h"
 #include "quernel/options.h"
@@ -73,13 +75,53 @@ void add_kld(CLI::App& eval, Context& context) {
   });
 }
 
+std::vector<api::TaskFile> parse_tasks(const std::vector<std::string>& words) {
+  std::vector<api::TaskFile> tasks;
+  for (const std::string& word : words) {
+    const std::size_t equals = word.find('=');
+    if (equals == std::string::npos)
+      throw api::Failure(api::FailureKind::usage, "--task takes KIND=FILE: '" + word + "'");
+    tasks.push_back({word.substr(0, equals), word.substr(equals + 1)});
+  }
+  return tasks;
+}
+
+void add_tasks(CLI::App& eval, Context& context) {
+  auto options = std::make_shared<api::TasksOptions>();
+  auto words = std::make_shared<std::vector<std::string>>();
+  CLI::App* command = eval.add_subcommand("tasks", "Zero-shot accuracy on multiple-choice tasks and LAMBADA");
+  add_model(*command, options->model);
+  command
+      ->add_option(
+          "--task", *words,
+          "KIND=FILE, may be repeated; kinds: piqa, arc, hellaswag, winogrande, lambada, choices (docs/cli.md)")
+      ->allow_extra_args(false)
+      ->required();
+  command->add_option("--limit", options->limit, "Only the first items of each task; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  add_common(*command, context);
+  name_variables(*command);
+  command->callback([options, words, &context] {
+    context.chosen = [options, words, &context] {
+      options->tasks = parse_tasks(*words);
+      ProgressPrinter printer(context.progress);
+      const api::Report report = api::evaluate_tasks(*options, printer.observer());
+      print_report(context, report.json, report.text);
+      return 0;
+    };
+  });
+}
+
 }  // namespace
 
 void add_eval(CLI::App& app, Context& context) {
-  CLI::App* eval = app.add_subcommand("eval", "Measure a model: perplexity, divergence from a reference");
+  CLI::App* eval =
+      app.add_subcommand("eval", "Measure a model: perplexity, divergence from a reference, accuracy on tasks");
   eval->require_subcommand(1);
   add_ppl(*eval, context);
   add_kld(*eval, context);
+  add_tasks(*eval, context);
 }
 
 }  // namespace quernel::app

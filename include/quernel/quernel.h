@@ -133,6 +133,20 @@ struct KldOptions {
 
 Report evaluate_kld(const KldOptions& options, const Observer& observer = {});
 
+struct TaskFile {
+  std::string kind;  // piqa, arc, hellaswag, winogrande, lambada, choices
+  std::string path;
+};
+
+struct TasksOptions {
+  ModelOptions model;
+  std::vector<TaskFile> tasks;
+  std::int64_t limit = 0;  // the first items of each; 0: all
+};
+
+// Zero-shot accuracy. A task is reported by its kind; where a kind is given more than once, as "kind:name of the file".
+Report evaluate_tasks(const TasksOptions& options, const Observer& observer = {});
+
 struct CompareOptions {
   QuantizeOptions base;  // output: the folder of the comparison
   // What is crossed: "method", or an option of a method by name, with its values. The last axis varies fastest.

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "api/failure.h"
@@ -8,6 +9,8 @@
 #include "eval/kld.h"
 #include "eval/perplexity.h"
 #include "eval/report.h"
+#include "eval/task_items.h"
+#include "eval/zero_shot.h"
 #include "model/tokenizer_source.h"
 #include "quernel/quernel.h"
 #include "sys/atomic_file.h"
@@ -53,6 +56,32 @@ Report finish(Json json, std::string text, const runtime::SimulatedBits& simulat
                        {"kv_bits", simulated.kv_bits}};
   if (simulated.any()) text += fmt::format("{:<22} {}\n", "simulated", runtime::to_string(simulated));
   return {dump_json(json), text};
+}
+
+// "arc", or "arc:easy" for one of several files of a kind.
+std::string task_name(const TaskFile& task, const std::vector<TaskFile>& all) {
+  const auto same_kind = [&task](const TaskFile& other) { return other.kind == task.kind; };
+  if (std::count_if(all.begin(), all.end(), same_kind) == 1) return task.kind;
+  const std::string file = task.path.substr(task.path.find_last_of('/') + 1);
+  return task.kind + ":" + file.substr(0, file.find_last_of('.'));
+}
+
+std::vector<eval::Task> read_tasks(const std::vector<TaskFile>& files) {
+  if (files.empty()) raise(Error(Fault::usage, "no task was named").in_field("--task").expect("KIND=FILE", "nothing"));
+  std::vector<eval::Task> tasks;
+  for (const TaskFile& file : files) {
+    eval::Task task;
+    task.kind = take(eval::parse_task_kind(file.kind));
+    task.name = task_name(file, files);
+    const auto same_name = [&task](const eval::Task& other) { return other.name == task.name; };
+    if (std::any_of(tasks.begin(), tasks.end(), same_name))
+      raise(Error(Fault::usage, "the same task twice")
+                .in_field("--task")
+                .expect("files of different names", "two of '" + task.name + "'"));
+    task.items = take(eval::read_task_items(task.kind, file.path));
+    tasks.push_back(std::move(task));
+  }
+  return tasks;
 }
 
 }  // namespace
@@ -104,6 +133,25 @@ Report evaluate_kld(const KldOptions& options, const Observer& observer) {
               .in_field("--max-kld")
               .expect(fmt::format("at most {}", options.max_kld), fmt::format("{:.6f}", result.mean)));
   return finish(eval::to_json(result), eval::to_table(result), simulated);
+}
+
+Report evaluate_tasks(const TasksOptions& options, const Observer& observer) {
+  ObserverSink sink(observer);
+  if (options.limit < 0)
+    raise(
+        Error(Fault::usage, "number of items").in_field("--limit").expect("0 or more", std::to_string(options.limit)));
+  const std::vector<eval::Task> tasks = read_tasks(options.tasks);
+  const auto pool = make_pool(options.model.threads);
+  const runtime::SimulatedBits simulated = to_runtime(options.model.simulated);
+  const LoadedModel loaded =
+      take(load_model(options.model.path, *pool, take(parse_precision(options.model.precision)), simulated));
+  const text::Tokenizer tokenizer = take(model::load_tokenizer(*loaded.checkpoint));
+  std::vector<eval::TaskResult> results;
+  for (const eval::Task& task : tasks) {
+    const eval::ZeroShotOptions how{.max_items = options.limit};
+    results.push_back(take(eval::measure_task(*loaded.model, tokenizer, task, how, *pool, sink)));
+  }
+  return finish(eval::to_json(results), eval::to_table(results), simulated);
 }
 
 }  // namespace quernel::api

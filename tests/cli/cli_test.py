@@ -198,6 +198,75 @@ class Command(unittest.TestCase):
         self.assertEqual(itself["top1"], 1)
         quernel(*arguments, "--max-kld", "1e-9", env=cache, expect=5)
 
+    def task_files(self):
+        """One file of each kind: --task options, and the items in each."""
+        lines = {
+            "piqa": [dict(goal="dry", sol1="sun", sol2="rain"), dict(goal="wet", sol1="stone", sol2="river")],
+            "arc": [dict(question="Which?", choices=["one", "two", "three"], gold=1),
+                    dict(question="Who?", choices=dict(text=["she", "he"], label=["A", "B"]), answerKey="B")],
+            "winogrande": [dict(sentence="Ann saw Eve, so _ left.", option1="Ann", option2="Eve", answer="1")] * 2,
+            "lambada": [dict(text="the stone holds the door"), dict(text="a river asks")],
+            "choices": [dict(context="수도는", choices=["서울", "부산"], gold=0), dict(context="c", choices=["d", "e"], gold=1)],
+        }
+        options = []
+        for kind, records in lines.items():
+            path = self.folder / f"{kind}.jsonl"
+            path.write_text("".join(json.dumps(record) + "\n" for record in records))
+            options += ["--task", f"{kind}={path}"]
+        (self.folder / "piqa-labels.lst").write_text("0\n1\n")
+        path = self.folder / "hellaswag.txt"
+        path.write_text("Baking: a man. he\n0\nstirs\nruns\nfalls\nsings\n" * 2)
+        return [*options, "--task", f"hellaswag={path}"], [*lines, "hellaswag"]
+
+    def test_tasks(self):
+        options, kinds = self.task_files()
+        shown = json.loads(quernel("eval", "tasks", *options, self.model, "--json")[0])
+        self.assertEqual(list(shown["tasks"]), kinds)
+        for kind, task in shown["tasks"].items():
+            self.assertEqual(task["n"], 2)
+            self.assertIn(task["acc"], (0, 0.5, 1))
+            self.assertGreater(task["gold_nll"], 0)
+            self.assertEqual("acc_norm" in task, kind != "lambada")
+            self.assertEqual("ppl" in task, kind == "lambada")
+        self.assertAlmostEqual(shown["average"], sum(task["acc"] for task in shown["tasks"].values()) / len(kinds))
+        self.assertEqual(shown["average_of"], "acc")
+        self.assertEqual(shown["simulated"]["activation_bits"], 16)
+        for more in (["--threads", 1], ["--threads", 3]):
+            again = json.loads(quernel("eval", "tasks", self.model, *options, *more, "--json")[0])
+            for kind in kinds:
+                self.assertEqual(again["tasks"][kind]["gold_nll"], shown["tasks"][kind]["gold_nll"])
+        first = json.loads(quernel("eval", "tasks", self.model, *options, "--limit", 1, "--act-bits", 8, "--json")[0])
+        self.assertEqual({task["n"] for task in first["tasks"].values()}, {1})
+        self.assertEqual(first["simulated"]["activation_bits"], 8)
+        text, error = quernel("eval", "tasks", self.out, *options)
+        for kind in kinds:
+            self.assertIn(kind.encode(), text)
+            self.assertIn(f"eval {kind} 2/2", error)
+
+    def test_tasks_of_one_kind(self):
+        self.task_files()
+        path = self.folder / "choices.jsonl"
+        other = self.folder / "other.jsonl"
+        shutil.copy(path, other)
+        shown = json.loads(quernel("eval", "tasks", self.model, "--task", f"choices={path}", "--task", f"choices={other}", "--json")[0])
+        self.assertEqual(list(shown["tasks"]), ["choices:choices", "choices:other"])
+        quernel("eval", "tasks", self.model, "--task", f"choices={path}", "--task", f"choices={path}", expect=2)
+
+    def test_tasks_that_cannot_be(self):
+        options, _ = self.task_files()
+        run = ["eval", "tasks", self.model, "--task"]
+        for word, code, said in ((f"mmlu={self.text}", 2, "winogrande"), ("piqa", 2, "KIND=FILE"),
+                                 (f"lambada={self.folder}/none.jsonl", 3, "none.jsonl"), (f"lambada={self.text}", 3, "line 1"),
+                                 (f"hellaswag={self.text}", 3, "gold")):
+            self.assertIn(said, quernel(*run, word, expect=code)[1])
+        quernel(*run[:3], expect=2)
+        quernel(*run[:3], *options, "--limit", -1, expect=2)
+        (self.folder / "piqa-labels.lst").unlink()
+        self.assertIn("piqa-labels.lst", quernel(*run, options[1], expect=3)[1])
+        packed = self.folder / "packed.txt"
+        packed.write_bytes(b"BZh91AY&SY" + bytes(20))
+        self.assertIn("bunzip2", quernel(*run, f"hellaswag={packed}", expect=3)[1])
+
     def test_simulated_low_bits(self):
         settings = {"activation_bits": 8, "activation_group": 32, "activation_asymmetric": True, "kv_bits": 4}
         options = ["--act-bits", 8, "--act-group", 32, "--act-asym", "--kv-bits", 4]
