@@ -13,6 +13,11 @@ namespace quernel::pipeline {
 
 namespace {
 
+// Mapped pages that the comparison has read: a second model need not lie beside them.
+void release_all(const model::Checkpoint& checkpoint) {
+  for (const model::TensorInfo& tensor : checkpoint.tensors()) checkpoint.release(tensor.name);
+}
+
 constexpr std::int64_t kTokens = 128;  // enough for every path of a block; the head's logits stay small
 
 Result<Matrix> logits_of(const model::Checkpoint& checkpoint, const LayerChange& change,
@@ -125,6 +130,7 @@ Result<LogitDifference> compare_logits(const model::Checkpoint& reference, const
                                        const model::Checkpoint& other, sys::ThreadPool& pool) {
   const std::vector<std::int32_t> tokens = check_tokens(reference.config().vocab_size);
   QUERNEL_TRY(const Matrix expected, logits_of(reference, change_reference, tokens, pool));
+  release_all(reference);
   QUERNEL_TRY(const Matrix found, logits_of(other, {}, tokens, pool));
   return difference_of(expected, found);
 }
@@ -132,7 +138,9 @@ Result<LogitDifference> compare_logits(const model::Checkpoint& reference, const
 Result<LogitDifference> compare_logits(const ChangedModel& reference, const ChangedModel& other,
                                        const std::vector<std::vector<std::int32_t>>& windows, sys::ThreadPool& pool) {
   QUERNEL_TRY(const Matrix expected, logits_of(reference, windows, pool));
+  release_all(reference.checkpoint);
   QUERNEL_TRY(const Matrix found, logits_of(other, windows, pool));
+  release_all(other.checkpoint);
   return difference_of(expected, found);
 }
 

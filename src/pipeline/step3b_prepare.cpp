@@ -183,6 +183,8 @@ Result<transform::LayerScales> Preparation::search_layer(const transform::Transf
     report.sites[i].error_ratio += scales[i].error_ratio;
     QUERNEL_TRY_STATUS(calibrator.advance(weights, site));
   }
+  for (const model::LinearModule& module : context_.source.layers[static_cast<std::size_t>(layer)])
+    checkpoint().release(module.name + ".weight");
   return scales;
 }
 
