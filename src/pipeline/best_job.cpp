@@ -64,9 +64,7 @@ std::vector<std::vector<std::string>> chains_to_try(const QuantizeJob& job, cons
   return chains;
 }
 
-std::string folder_of(const QuantizeJob& job) {
-  return job.work_dir.empty() ? job.output + ".auto" : job.work_dir;
-}
+std::string folder_of(const QuantizeJob& job) { return job.work_dir.empty() ? job.output + ".auto" : job.work_dir; }
 
 std::vector<Candidate> candidates_of(const QuantizeJob& job) {
   std::vector<Candidate> candidates;
@@ -136,7 +134,8 @@ std::string comparison_text(const Json& compared) {
   std::string text = "  compared    by divergence on held-out calibration text\n";
   for (const Json& row : compared.at("candidates")) {
     const std::string name = row.at("name").get<std::string>();
-    const std::string figure = row.contains("kld") ? fmt::format("{:.4f}", row.at("kld").get<double>()) : "not possible";
+    const std::string figure =
+        row.contains("kld") ? fmt::format("{:.4f}", row.at("kld").get<double>()) : "not possible";
     fmt::format_to(std::back_inserter(text), "    {:<26}{}{}\n", name, figure,
                    row.at("name") == compared.at("winner") ? "  <- kept" : "");
   }
@@ -209,7 +208,8 @@ Result<JobOutcome> run_best_job(const QuantizeJob& job, sys::ProgressSink& progr
   }
   const Candidate* best = best_of(candidates);
   if (best != nullptr) return keep_best(job, candidates, *best);
-  return Error(Fault::unsupported, "none of the candidates can be").expect("one that can", candidates.front().row.at("refused"));
+  return Error(Fault::unsupported, "none of the candidates can be")
+      .expect("one that can", candidates.front().row.at("refused"));
 }
 
 }  // namespace quernel::pipeline

@@ -8,8 +8,8 @@ namespace quernel::transform {
 namespace {
 
 TEST(TransformRegistry, ChoicesOfTheCommandLine) {
-  EXPECT_EQ(preprocess_choices(),
-            (std::vector<std::string>{"none", "smoothquant", "awq", "reorder", "quarot", "smoothquant+quarot", "reorder+quarot"}));
+  EXPECT_EQ(preprocess_choices(), (std::vector<std::string>{"none", "smoothquant", "awq", "reorder", "quarot",
+                                                            "smoothquant+quarot", "reorder+quarot"}));
 }
 
 TEST(TransformRegistry, EveryChoiceParsesToItsChain) {
