@@ -25,6 +25,8 @@ endif()
 
 set(QUERNEL_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(QUERNEL_ISA_FLAGS_avx512 ${QUERNEL_ISA_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
+set(QUERNEL_ISA_FLAGS_avx_vnni ${QUERNEL_ISA_FLAGS_avx2} -mavxvnni)
+set(QUERNEL_ISA_FLAGS_avx512_vnni ${QUERNEL_ISA_FLAGS_avx512} -mavx512vnni -mavx512vbmi)
 set(QUERNEL_ISA_FLAGS_avx512_bf16 ${QUERNEL_ISA_FLAGS_avx512} -mavx512bf16)
 set(QUERNEL_ISA_FLAGS_amx ${QUERNEL_ISA_FLAGS_avx512_bf16} -mamx-tile -mamx-int8 -mamx-bf16)
 set(QUERNEL_ISA_FLAGS_neon -march=armv8.2-a+dotprod)

@@ -56,6 +56,10 @@ ROWS = [  # name, arguments, the published plain reference on (a24) where there 
     ("W8A8 smoothquant quarot", [*W8, "--preprocess", "smoothquant+quarot"], None, A8),
     ("W4A4 g64", ["--bits", "4", "--group-size", "64", "--preprocess", "none"], None, A4),
     ("W4A4 g64 quarot", ["--bits", "4", "--group-size", "64", "--preprocess", "quarot"], None, A4),
+    *[(f"W8A8 smoothquant quarot seed {n}", [*W8, "--preprocess", "smoothquant+quarot", "--seed", n], None, A8) for n in "12"],
+    *[(f"W4A4 g64 quarot seed {n}", ["--bits", "4", "--group-size", "64", "--preprocess", "quarot", "--seed", n], None, A4)
+      for n in "12"],
+    ("QoQ W4 g64 reorder", ["--method", "qoq", "--group-size", "64", "--preprocess", "reorder"], None, A8KV4),
 ]
 
 
@@ -98,7 +102,7 @@ class Bench:
         report, seconds = self.quernel("quantize", self.twin, "-o", out, "--overwrite", *options, *symmetry, *self.sampling,
                                        "--format", form)
         row = {"name": name, **self.judge(out), "reference": reference, "bits_per_weight": report["totals"]["bpw_effective"],
-               "seconds": seconds, "peak_rss": report["totals"]["peak_rss"]}
+               "seconds": None if self.a.busy else seconds, "peak_rss": report["totals"]["peak_rss"]}
         if low_bits:
             row["low_bits"] = {"options": " ".join(low_bits), **self.judge(out, low_bits)}
         against = f"  reference {reference} ({100 * (row['ppl'] / reference - 1):+.2f} %)" if reference else ""
@@ -196,6 +200,7 @@ def main():
     for name in ("quernel", "gguf", "models", "shared", "peers", "llmcompressor", "work", "results"):
         parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
     parser.add_argument("--quick", action="store_true", help="three accuracy rows, one pair of timings")
+    parser.add_argument("--busy", action="store_true", help="the machine has other work: record no seconds of accuracy rows")
     parser.add_argument("--rows", default="", help="only accuracy rows whose name matches this expression")
     parser.add_argument("--sections", default="", help="run, against_torch, against_llmcompressor, source, accuracy, whole_text; all")
     bench = Bench(parser.parse_args())

@@ -1,0 +1,21 @@
+// What each instruction-set file of packed exports. few: any number of rows, a few at a time, codes taken from the nibbles;
+// many: unpacks panels into scratch and reuses them for all rows.
+#pragma once
+
+#include "kernels/packed/packed.h"
+
+namespace quernel::kernels::packed {
+namespace avx512_vnni {
+void few(const Args& args) noexcept;
+void many(const Args& args) noexcept;
+}  // namespace avx512_vnni
+namespace avx_vnni {
+void few(const Args& args) noexcept;
+}
+namespace avx2 {
+void few(const Args& args) noexcept;
+}
+namespace reference {
+void few(const Args& args) noexcept;
+}
+}  // namespace quernel::kernels::packed

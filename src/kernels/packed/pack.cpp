@@ -1,0 +1,148 @@
+#include "kernels/packed/pack.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "base/checked.h"
+#include "kernels/packed/weight_access.h"
+#include "tensor/half.h"
+
+namespace quernel::kernels::packed {
+namespace {
+
+Error refuse(std::string message) { return Error(Fault::unsupported, "cannot pack for integer products: " + std::move(message)); }
+
+std::int64_t round_up(std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; }
+
+Status check_shape(const WeightView& w) {
+  if (w.cols > kMaxInputs) return refuse(fmt::format("{} inputs, {} at most", w.cols, kMaxInputs));
+  const bool halves = w.group_size == kSumInputs;
+  if (w.group_size <= 0 || (!halves && w.group_size % kTileInputs != 0))
+    return refuse(fmt::format("groups of {}; 32, multiples of 64 or whole rows can be", w.group_size));
+  return ok_status();
+}
+
+bool all_halves(const std::vector<float>& scales) {
+  return std::all_of(scales.begin(), scales.end(), [](float s) { return f16_to_float(float_to_f16(s)) == s; });
+}
+
+WeightView shape_of(const codec::IntegerMatrix& m) {
+  WeightView w;
+  w.codes = m.bits == 8 ? Codes::u8 : Codes::u4;
+  w.rows = m.rows;
+  w.cols = m.cols;
+  w.group_size = m.group_size >= m.cols ? round_up(m.cols, kTileInputs) : m.group_size;
+  if (m.levels) {
+    w.groups = Groups::two_level;
+    return w;
+  }
+  const bool one_zero = std::adjacent_find(m.zero_points.begin(), m.zero_points.end(), std::not_equal_to<>()) == m.zero_points.end();
+  if (!all_halves(m.scales)) {
+    w.groups = Groups::f32;
+  } else if (one_zero && !m.zero_points.empty()) {
+    w.groups = Groups::f16_fixed;
+    w.fixed_zero = m.zero_points.front();
+  } else {
+    w.groups = Groups::f16;
+  }
+  return w;
+}
+
+void put_half(std::uint8_t* to, std::int64_t lane, float value) {
+  const std::uint16_t bits = float_to_f16(value);
+  std::memcpy(to + 2 * lane, &bits, sizeof bits);
+}
+
+void put_group(PackedWeight& weight, const codec::IntegerMatrix& m, std::int64_t row, std::int64_t group) {
+  const WeightView& w = weight.view();
+  std::uint8_t* to = weight.params() + ((row / kPanelOutputs) * w.num_groups() + group) * group_bytes(w.groups);
+  const std::int64_t lane = row % kPanelOutputs;
+  const auto at = static_cast<std::size_t>(row * m.num_groups() + group);
+  switch (w.groups) {
+    case Groups::two_level:
+      to[lane] = static_cast<std::uint8_t>(m.zero_points[at] | (m.levels->group_scales[at] - 1) << 4);
+      break;
+    case Groups::f16:
+      put_half(to, lane, m.scales[at]);
+      to[32 + lane] = m.zero_points[at];
+      break;
+    case Groups::f16_fixed:
+      put_half(to, lane, m.scales[at]);
+      break;
+    case Groups::f32:
+      std::memcpy(to + 4 * lane, &m.scales[at], sizeof(float));
+      to[64 + lane] = m.zero_points[at];
+      break;
+    case Groups::f16_min:
+      QUERNEL_CHECK(false, "no integer matrix has minima");
+  }
+}
+
+}  // namespace
+
+Result<PackedWeight> PackedWeight::make(const WeightView& shape) {
+  QUERNEL_TRY_STATUS(check_shape(shape));
+  PackedWeight weight;
+  WeightView& w = weight.view_;
+  w = shape;
+  const std::int64_t codes = w.panels() * w.tiles() * tile_bytes(w.codes);
+  const std::int64_t params = round_up(w.panels() * w.num_groups() * group_bytes(w.groups), 64);
+  const std::int64_t scales = w.groups == Groups::two_level ? w.panels() * kPanelOutputs * 4 : 0;
+  QUERNEL_TRY(weight.memory_, sys::HugeBuffer::make(static_cast<std::uint64_t>(codes + params + scales)));
+  const auto* start = reinterpret_cast<const std::uint8_t*>(weight.memory_.data());
+  w.code_bytes = start;
+  w.param_bytes = start + codes;
+  w.row_scales = scales == 0 ? nullptr : reinterpret_cast<const float*>(start + codes + params);
+  return weight;
+}
+
+Status check_packable(const codec::IntegerMatrix& matrix) {
+  if (matrix.bits != 2 && matrix.bits != 3 && matrix.bits != 4 && matrix.bits != 8) return refuse(fmt::format("{} bits", matrix.bits));
+  if (!matrix.has_contiguous_groups()) return refuse("columns belong to groups in act-order");
+  return check_shape(shape_of(matrix));
+}
+
+Result<PackedWeight> pack(const codec::IntegerMatrix& matrix, sys::ThreadPool& pool) {
+  QUERNEL_TRY_STATUS(check_packable(matrix));
+  QUERNEL_TRY(PackedWeight weight, PackedWeight::make(shape_of(matrix)));
+  pool.parallel_for(weight.view().panels(), [&](std::int64_t panel) {
+    const std::int64_t end = std::min(matrix.rows, (panel + 1) * kPanelOutputs);
+    for (std::int64_t row = panel * kPanelOutputs; row < end; ++row) {
+      put_row_codes(weight, row, matrix.codes.data() + row * matrix.cols);
+      for (std::int64_t g = 0; g < matrix.num_groups(); ++g) put_group(weight, matrix, row, g);
+      if (matrix.levels) weight.row_scales()[row] = matrix.levels->row_scales[static_cast<std::size_t>(row)];
+    }
+  });
+  return weight;
+}
+
+void put_row_codes(PackedWeight& weight, std::int64_t row, const std::uint8_t* codes) {
+  const WeightView& w = weight.view();
+  std::uint8_t* tile = weight.codes() + (row / kPanelOutputs) * w.tiles() * tile_bytes(w.codes) + 4 * (row % kPanelOutputs);
+  for (std::int64_t first = 0; first < w.cols; first += kTileInputs, tile += tile_bytes(w.codes)) {
+    const std::int64_t count = std::min(kTileInputs, w.cols - first);
+    for (std::int64_t k = 0; k < count; ++k) {
+      const std::int64_t quad = k / 4;
+      if (w.codes == Codes::u8) {
+        tile[quad * 64 + k % 4] = codes[first + k];
+      } else {
+        std::uint8_t& byte = tile[(quad % 8) * 64 + k % 4];
+        byte = static_cast<std::uint8_t>(byte | codes[first + k] << (quad < 8 ? 0 : 4));
+      }
+    }
+  }
+}
+
+float unpack_value(const WeightView& weight, std::int64_t row, std::int64_t col) {
+  const GroupParams g = group_of(weight, row, col / weight.group_size);
+  const int code = code_of(weight, row, col);
+  if (weight.groups == Groups::f16_min) return static_cast<float>(code) * g.real_scale + g.minimum;
+  if (weight.groups == Groups::two_level) return weight.row_scales[row] * static_cast<float>(g.scale * (code - g.zero));
+  return static_cast<float>(code - g.zero) * g.real_scale;
+}
+
+}  // namespace quernel::kernels::packed

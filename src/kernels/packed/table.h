@@ -1,0 +1,22 @@
+// The variants of packed on this architecture: tests, benchmarks and selection walk this list.
+#pragma once
+
+#include <span>
+
+#include "kernels/packed/packed.h"
+#include "sys/cpu.h"
+
+namespace quernel::kernels::packed {
+
+struct Variant {
+  sys::Isa isa;
+  const char* name;
+  Run few;
+  Run many;                // null: few serves every number of rows
+  std::int64_t many_from;  // rows from which many is faster
+};
+
+std::span<const Variant> variants();  // best first, the reference last
+const Variant& pick();                // the first whose level sys::checked_isas() allows
+
+}  // namespace quernel::kernels::packed

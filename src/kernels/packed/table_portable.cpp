@@ -1,0 +1,13 @@
+#include <array>
+
+#include "kernels/packed/entries.h"
+#include "kernels/packed/table.h"
+
+namespace quernel::kernels::packed {
+
+std::span<const Variant> variants() {
+  static const std::array<Variant, 1> table{{{sys::Isa::scalar, "packed/reference", reference::few, nullptr, 0}}};
+  return table;
+}
+
+}  // namespace quernel::kernels::packed

@@ -1,0 +1,18 @@
+#include <array>
+
+#include "kernels/packed/entries.h"
+#include "kernels/packed/table.h"
+
+namespace quernel::kernels::packed {
+
+std::span<const Variant> variants() {
+  static const std::array<Variant, 4> table{{
+      {sys::Isa::avx512_vnni, "packed/avx512_vnni", avx512_vnni::few, avx512_vnni::many, 12},
+      {sys::Isa::avx_vnni, "packed/avx_vnni", avx_vnni::few, nullptr, 0},
+      {sys::Isa::avx2, "packed/avx2", avx2::few, nullptr, 0},
+      {sys::Isa::scalar, "packed/reference", reference::few, nullptr, 0},
+  }};
+  return table;
+}
+
+}  // namespace quernel::kernels::packed

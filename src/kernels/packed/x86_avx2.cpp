@@ -1,0 +1,17 @@
+#include "simd/i8_avx2.h"
+
+namespace quernel::kernels::packed {
+namespace {
+constexpr int kMaxRows = 4;  // two sums each, codes and a quad in 16 registers
+}  // namespace
+}  // namespace quernel::kernels::packed
+
+// The body needs the types and the constant above.
+#include "kernels/packed/body_few.h"
+#include "kernels/packed/entries.h"
+
+namespace quernel::kernels::packed::avx2 {
+
+void few(const Args& args) noexcept { run_few(args); }
+
+}  // namespace quernel::kernels::packed::avx2

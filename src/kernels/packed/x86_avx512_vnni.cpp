@@ -1,0 +1,19 @@
+#include "simd/i8_avx512.h"
+
+namespace quernel::kernels::packed {
+namespace {
+constexpr int kMaxRows = 8;  // two sums each, codes and a quad in 32 registers
+}  // namespace
+}  // namespace quernel::kernels::packed
+
+// The bodies need the types and the constant above.
+#include "kernels/packed/body_few.h"
+#include "kernels/packed/body_many.h"
+#include "kernels/packed/entries.h"
+
+namespace quernel::kernels::packed::avx512_vnni {
+
+void few(const Args& args) noexcept { run_few(args); }
+void many(const Args& args) noexcept { run_many(args); }
+
+}  // namespace quernel::kernels::packed::avx512_vnni

@@ -1,0 +1,20 @@
+// Bytes times quads into INT32, eight outputs at a time, by AVX-VNNI (i8_avx512.h says what the names mean).
+#pragma once
+
+#include "simd/i8_avx2_common.h"
+
+namespace quernel::simd {
+namespace {
+
+constexpr bool kWidensByTile = false;
+constexpr int kWideByteBias = 0;
+
+inline Ints dot_add(Ints sum, Bytes codes, std::int32_t quad) {
+  return {_mm256_dpbusd_avx_epi32(sum.v, codes.v, _mm256_set1_epi32(quad))};
+}
+// Sums of codes 0 .. 15 over one tile: nothing of their own here (i8_avx2.h).
+inline Ints zero_shorts() { return zero_ints(); }
+inline Ints widen(Ints a) { return a; }
+
+}  // namespace
+}  // namespace quernel::simd
