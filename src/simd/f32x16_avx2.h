@@ -56,6 +56,25 @@ inline void store_partial(float* to, std::int64_t count, F32x16 a) {
   _mm256_maskstore_ps(to + 8, lanes_below(count, 8), a.high);
 }
 
+inline F32x16 load_f16(const std::uint16_t* from) {
+  const auto* at = reinterpret_cast<const __m128i*>(from);
+  return {_mm256_cvtph_ps(_mm_loadu_si128(at)), _mm256_cvtph_ps(_mm_loadu_si128(at + 1))};
+}
+inline F32x16 load_partial_f16(const std::uint16_t* from, std::int64_t count) {
+  std::uint16_t lanes[16] = {};
+  for (std::int64_t i = 0; i < count; ++i) lanes[i] = from[i];
+  return load_f16(lanes);
+}
+inline float first_of(F32x16 a) { return _mm256_cvtss_f32(a.low); }
+// Whole numbers in [-128, 127], sixteen bytes.
+inline void store_i8(std::int8_t* to, F32x16 a) {
+  const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a.low), _mm256_cvtps_epi32(a.high));
+  // The packs work on 128-bit halves: 0-3 8-11 4-7 12-15 come out as words of four bytes and are put in order.
+  const __m256i bytes = _mm256_packs_epi16(words, _mm256_setzero_si256());
+  const __m256i ordered = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 0, 0, 0, 0));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(ordered));
+}
+
 inline F32x16 operator+(F32x16 a, F32x16 b) { return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)}; }
 inline F32x16 operator-(F32x16 a, F32x16 b) { return {_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)}; }
 inline F32x16 operator*(F32x16 a, F32x16 b) { return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)}; }

@@ -37,6 +37,18 @@ inline void store_partial(float* to, std::int64_t count, F32x16 a) {
   _mm512_mask_storeu_ps(to, first_lanes(count), a.v);
 }
 
+inline F32x16 load_f16(const std::uint16_t* from) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)))};
+}
+inline F32x16 load_partial_f16(const std::uint16_t* from, std::int64_t count) {
+  return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first_lanes(count), from))};
+}
+inline float first_of(F32x16 a) { return _mm512_cvtss_f32(a.v); }
+// Whole numbers in [-128, 127], sixteen bytes.
+inline void store_i8(std::int8_t* to, F32x16 a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
+}
+
 inline F32x16 operator+(F32x16 a, F32x16 b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline F32x16 operator-(F32x16 a, F32x16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 inline F32x16 operator*(F32x16 a, F32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }

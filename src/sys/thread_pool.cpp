@@ -12,27 +12,9 @@
 #include <vector>
 
 #include "base/check.h"
+#include "sys/spin.h"
 
 namespace quernel::sys {
-namespace {
-
-// Waits a little for what is about to happen: calls follow each other within microseconds, and waking a sleeper takes tens of
-// them. Whoever waits longer sleeps; others may need the core.
-template <class Condition>
-void spin_until(const Condition& condition) {
-  constexpr int kSpins = 200;
-  for (int spin = 0; spin < kSpins && !condition(); ++spin) {
-    for (int pause = 0; pause < 8; ++pause) {
-#if defined(__x86_64__)
-      __builtin_ia32_pause();
-#elif defined(__aarch64__)
-      __asm__ volatile("yield");
-#endif
-    }
-  }
-}
-
-}  // namespace
 
 struct ThreadPool::State {
   std::vector<std::thread> threads;
@@ -44,15 +26,37 @@ struct ThreadPool::State {
   bool stop = false;
 
   const std::function<void(std::int64_t, int)>* task = nullptr;
-  std::int64_t num_tasks = 0;
+  std::int64_t num_tasks = 0;  // kOneEach: every worker runs task(worker, worker) once
   std::atomic<std::int64_t> next{0};
 
+  static constexpr std::int64_t kOneEach = -1;
+
   void work(int worker) {
+    if (num_tasks == kOneEach) return (*task)(worker, worker);
     for (;;) {
       const std::int64_t index = next.fetch_add(1, std::memory_order_relaxed);
       if (index >= num_tasks) return;
       (*task)(index, worker);
     }
+  }
+
+  // The calling thread is worker 0.
+  void run(const std::function<void(std::int64_t, int)>& wanted, std::int64_t count) {
+    {
+      const std::scoped_lock lock(mutex);
+      QUERNEL_CHECK(running == 0, "parallel_for inside a task, or from two threads");
+      task = &wanted;
+      num_tasks = count;
+      next.store(0, std::memory_order_relaxed);
+      running = static_cast<int>(threads.size());
+      ++generation;
+    }
+    wake.notify_all();
+    work(0);
+    spin_until([this] { return running.load(std::memory_order_relaxed) == 0; });
+    std::unique_lock lock(mutex);
+    finished.wait(lock, [this] { return running == 0; });
+    task = nullptr;
   }
 
   void worker_loop(int worker) {
@@ -99,21 +103,12 @@ void ThreadPool::parallel_for_worker(std::int64_t num_tasks, const std::function
     for (std::int64_t index = 0; index < num_tasks; ++index) task(index, 0);
     return;
   }
-  {
-    const std::scoped_lock lock(state_->mutex);
-    QUERNEL_CHECK(state_->running == 0, "parallel_for inside a task, or from two threads");
-    state_->task = &task;
-    state_->num_tasks = num_tasks;
-    state_->next.store(0, std::memory_order_relaxed);
-    state_->running = static_cast<int>(state_->threads.size());
-    ++state_->generation;
-  }
-  state_->wake.notify_all();
-  state_->work(0);
-  spin_until([this] { return state_->running.load(std::memory_order_relaxed) == 0; });
-  std::unique_lock lock(state_->mutex);
-  state_->finished.wait(lock, [this] { return state_->running == 0; });
-  state_->task = nullptr;
+  state_->run(task, num_tasks);
+}
+
+void ThreadPool::run_on_all(const std::function<void(int)>& task) {
+  if (state_->threads.empty()) return task(0);
+  state_->run([&task](std::int64_t, int worker) { task(worker); }, State::kOneEach);
 }
 
 namespace {

@@ -28,6 +28,10 @@ class ThreadPool {
   // As above; `worker` in 0 .. num_threads()-1 names the running thread, for scratch memory of its own.
   void parallel_for_worker(std::int64_t num_tasks, const std::function<void(std::int64_t task, int worker)>& task);
 
+  // Runs task(0) ... task(num_threads() - 1), each on a thread of its own and all at once, so that they may wait for each other at a
+  // sys::Barrier of num_threads().
+  void run_on_all(const std::function<void(int worker)>& task);
+
  private:
   struct State;
   std::unique_ptr<State> state_;

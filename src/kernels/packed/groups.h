@@ -3,10 +3,7 @@
 #pragma once
 
 #include "kernels/packed/packed.h"
-
-// For what must not stay a call: sums would live in memory between calls.
-#define QUERNEL_INLINE __attribute__((always_inline)) inline
-#define QUERNEL_INLINE_LAMBDA __attribute__((always_inline))
+#include "simd/inline.h"
 
 namespace quernel::kernels::packed {
 namespace {

@@ -1,0 +1,157 @@
+#include "kernels/kv_attention/page.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "tensor/half.h"
+
+namespace quernel::kernels::kv_attention {
+namespace {
+
+constexpr float kMaxF16 = 65504.0F;
+
+enum Param : std::int64_t { key_scale, key_offset, value_scale, value_offset };
+
+std::uint16_t half_at(const std::uint8_t* at, std::int64_t index) {
+  std::uint16_t bits;
+  std::memcpy(&bits, at + 2 * index, sizeof bits);
+  return bits;
+}
+void put_half(std::uint8_t* at, std::int64_t index, std::uint16_t bits) { std::memcpy(at + 2 * index, &bits, sizeof bits); }
+
+std::uint16_t to_half(float x) { return float_to_f16(std::isnan(x) ? x : std::clamp(x, -kMaxF16, kMaxF16)); }
+
+std::int64_t key_at(std::int64_t head_dim, std::int64_t token, std::int64_t dim) {
+  return ((token / 16) * (head_dim / 4) + dim / 4) * 64 + (token % 16) * 4 + dim % 4;
+}
+std::int64_t value_at(std::int64_t token, std::int64_t dim) { return ((dim / 16) * 8 + token / 4) * 64 + (dim % 16) * 4 + token % 4; }
+
+// Codes of one head with its scale and offset, as simulate_head of runtime/simulated.h finds them.
+struct Coded {
+  std::uint16_t scale;
+  std::uint16_t offset;
+  std::array<std::uint8_t, kMaxHeadDim> codes;
+};
+
+Coded encode(const float* x, std::int64_t size, float most) {
+  Coded coded;
+  float low = x[0];
+  float high = x[0];
+  float faults = 0.0F;
+  for (std::int64_t i = 0; i < size; ++i) {
+    low = x[i] < low ? x[i] : low;
+    high = x[i] > high ? x[i] : high;
+    faults += x[i] - x[i];
+  }
+  if (!std::isfinite(high - low) || faults != 0.0F) {
+    coded.scale = coded.offset = float_to_f16(std::numeric_limits<float>::quiet_NaN());
+    std::fill_n(coded.codes.begin(), size, std::uint8_t{0});
+    return coded;
+  }
+  coded.scale = to_half((high - low) / most);
+  coded.offset = to_half(low);
+  const float scale = f16_to_float(coded.scale);
+  const float offset = f16_to_float(coded.offset);
+  const float inverse = scale > 0.0F ? 1.0F / scale : 0.0F;
+  constexpr float kMagic = 12582912.0F;  // adding it leaves the nearest whole number, ties to even
+  for (std::int64_t i = 0; i < size; ++i) {
+    float exact = (x[i] - offset) * inverse;
+    exact = exact < 0.0F ? 0.0F : exact;
+    exact = exact > most ? most : exact;
+    coded.codes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(static_cast<std::int32_t>((exact + kMagic) - kMagic));
+  }
+  return coded;
+}
+
+void put_params(std::uint8_t* params, std::int64_t slot, const Coded& key, const Coded& value) {
+  put_half(params, key_scale * kPageTokens + slot, key.scale);
+  put_half(params, key_offset * kPageTokens + slot, key.offset);
+  put_half(params, value_scale * kPageTokens + slot, value.scale);
+  put_half(params, value_offset * kPageTokens + slot, value.offset);
+}
+
+// A code of 4 bits into the nibble that unit `unit` of `pairs` pairs has; bytes begin as 0.
+void put_nibble(std::uint8_t* panel, std::int64_t pairs, std::int64_t unit, std::int64_t in_unit, std::uint8_t code) {
+  std::uint8_t& byte = panel[(unit % pairs) * 64 + in_unit];
+  byte = static_cast<std::uint8_t>(byte | code << (unit < pairs ? 0 : 4));
+}
+int nibble_at(const std::uint8_t* panel, std::int64_t pairs, std::int64_t unit, std::int64_t in_unit) {
+  const std::uint8_t byte = panel[(unit % pairs) * 64 + in_unit];
+  return unit < pairs ? byte & 15 : byte >> 4;
+}
+
+void write_half_token(std::uint8_t* page, std::int64_t head_dim, std::int64_t slot, const float* key, const float* value) {
+  std::uint8_t* values = page + page_layout(head_dim, 16).values;
+  for (std::int64_t d = 0; d < head_dim; ++d) {
+    put_half(page, d * kPageTokens + slot, float_to_f16(key[d]));
+    put_half(values, slot * padded_dim(head_dim) + d, float_to_f16(value[d]));
+  }
+}
+
+}  // namespace
+
+void write_token(std::uint8_t* page, int bits, std::int64_t head_dim, std::int64_t slot, const float* key, const float* value) {
+  if (bits == 16) return write_half_token(page, head_dim, slot, key, value);
+  const PageLayout at = page_layout(head_dim, 8);
+  const Coded k = encode(key, head_dim, 255.0F);
+  const Coded v = encode(value, head_dim, 255.0F);
+  for (std::int64_t d = 0; d < head_dim; d += 4) std::memcpy(page + key_at(head_dim, slot, d), k.codes.data() + d, 4);
+  for (std::int64_t d = 0; d < head_dim; ++d) page[at.values + value_at(slot, d)] = v.codes[static_cast<std::size_t>(d)];
+  put_params(page + at.params, slot, k, v);
+}
+
+void close_page(const std::uint8_t* page8, std::int64_t head_dim, std::uint8_t* page4) {
+  const PageLayout at = page_layout(head_dim, 4);
+  std::memset(page4, 0, static_cast<std::size_t>(at.bytes));
+  std::array<std::array<float, kMaxHeadDim>, kPageTokens> keys;
+  std::array<std::array<float, kMaxHeadDim>, kPageTokens> values;
+  std::array<float, kMaxHeadDim> center{};
+  for (std::size_t t = 0; t < kPageTokens; ++t) {
+    read_token(page8, 8, head_dim, static_cast<std::int64_t>(t), keys[t].data(), values[t].data());
+    for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim); ++d) center[d] += keys[t][d];
+  }
+  for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim); ++d) {
+    const std::uint16_t bits = to_half(center[d] / static_cast<float>(kPageTokens));
+    put_half(page4 + at.centers, static_cast<std::int64_t>(d), bits);
+    center[d] = f16_to_float(bits);
+  }
+  for (std::int64_t t = 0; t < kPageTokens; ++t) {
+    auto& key = keys[static_cast<std::size_t>(t)];
+    for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim); ++d) key[d] -= center[d];
+    const Coded k = encode(key.data(), head_dim, 15.0F);
+    const Coded v = encode(values[static_cast<std::size_t>(t)].data(), head_dim, 15.0F);
+    std::uint8_t* key_panel = page4 + (t / 16) * (head_dim / 8) * 64;
+    for (std::int64_t d = 0; d < head_dim; ++d) {
+      put_nibble(key_panel, head_dim / 8, d / 4, (t % 16) * 4 + d % 4, k.codes[static_cast<std::size_t>(d)]);
+      put_nibble(page4 + at.values + (d / 16) * 4 * 64, 4, t / 4, (d % 16) * 4 + t % 4, v.codes[static_cast<std::size_t>(d)]);
+    }
+    put_params(page4 + at.params, t, k, v);
+  }
+}
+
+void read_token(const std::uint8_t* page, int bits, std::int64_t head_dim, std::int64_t slot, float* key, float* value) {
+  const PageLayout at = page_layout(head_dim, bits);
+  const std::uint8_t* params = page + at.params;
+  const auto param = [&](Param which) { return f16_to_float(half_at(params, which * kPageTokens + slot)); };
+  for (std::int64_t d = 0; d < head_dim; ++d) {
+    if (bits == 16) {
+      key[d] = f16_to_float(half_at(page, d * kPageTokens + slot));
+      value[d] = f16_to_float(half_at(page + at.values, slot * padded_dim(head_dim) + d));
+      continue;
+    }
+    int k = page[key_at(head_dim, slot, d)];
+    int v = page[at.values + value_at(slot, d)];
+    if (bits == 4) {
+      k = nibble_at(page + (slot / 16) * (head_dim / 8) * 64, head_dim / 8, d / 4, (slot % 16) * 4 + d % 4);
+      v = nibble_at(page + at.values + (d / 16) * 4 * 64, 4, slot / 4, (d % 16) * 4 + slot % 4);
+    }
+    key[d] = param(key_scale) * static_cast<float>(k) + param(key_offset);
+    value[d] = param(value_scale) * static_cast<float>(v) + param(value_offset);
+    if (bits == 4) key[d] += f16_to_float(half_at(page + at.centers, d));
+  }
+}
+
+}  // namespace quernel::kernels::kv_attention

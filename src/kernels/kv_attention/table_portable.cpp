@@ -1,0 +1,13 @@
+#include <array>
+
+#include "kernels/kv_attention/entries.h"
+#include "kernels/kv_attention/table.h"
+
+namespace quernel::kernels::kv_attention {
+
+std::span<const Variant> variants() {
+  static const std::array<Variant, 1> table{{{sys::Isa::scalar, "kv_attention/reference", reference::run}}};
+  return table;
+}
+
+}  // namespace quernel::kernels::kv_attention

@@ -1,0 +1,18 @@
+#include <array>
+
+#include "kernels/kv_attention/entries.h"
+#include "kernels/kv_attention/table.h"
+
+namespace quernel::kernels::kv_attention {
+
+std::span<const Variant> variants() {
+  static const std::array<Variant, 4> table{{
+      {sys::Isa::avx512_vnni, "kv_attention/avx512_vnni", avx512_vnni::run},
+      {sys::Isa::avx_vnni, "kv_attention/avx_vnni", avx_vnni::run},
+      {sys::Isa::avx2, "kv_attention/avx2", avx2::run},
+      {sys::Isa::scalar, "kv_attention/reference", reference::run},
+  }};
+  return table;
+}
+
+}  // namespace quernel::kernels::kv_attention

@@ -1,0 +1,20 @@
+#include "simd/f32x16_avx512.h"
+#include "simd/i8_avx512.h"
+// Needs a type above.
+#include "simd/math_f32x16.h"
+
+namespace quernel::kernels::kv_attention {
+namespace {
+constexpr int kMaxRows = 4;
+}  // namespace
+}  // namespace quernel::kernels::kv_attention
+
+// The body needs all of the above.
+#include "kernels/kv_attention/body.h"
+#include "kernels/kv_attention/entries.h"
+
+namespace quernel::kernels::kv_attention::avx512_vnni {
+
+void run(const Args& args) noexcept { run_all<kMaxRows>(args, 0); }
+
+}  // namespace quernel::kernels::kv_attention::avx512_vnni
