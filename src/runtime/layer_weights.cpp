@@ -101,7 +101,7 @@ Status load_gain(const Checkpoint& checkpoint, const std::string& module, std::i
 }
 
 // The two MLP-side names differ: where norms stand on both sides of a branch, "post_attention" is the attention's own.
-Status load_norms(const Checkpoint& checkpoint, const std::string& prefix, LayerWeights& layer) {
+Status load_norms(const Checkpoint& checkpoint, const std::string& prefix, LayerNorms& layer) {
   const ModelConfig& config = checkpoint.config();
   const auto load = [&](const char* name, std::int64_t size, std::vector<float>& gain) {
     return load_gain(checkpoint, prefix + name, size, gain);
@@ -160,6 +160,12 @@ void LayerWeights::replace(const model::LinearModule& module, Matrix weight) {
     linear = row_range(whole, part.first_row, part.num_rows);
     linear.bias = std::move(bias);
   }
+}
+
+Result<LayerNorms> load_layer_norms(const Checkpoint& checkpoint, std::int64_t layer) {
+  LayerNorms norms;
+  QUERNEL_TRY_STATUS(load_norms(checkpoint, fmt::format("model.layers.{}.", layer), norms));
+  return norms;
 }
 
 Result<LayerWeights> load_layer(const Checkpoint& checkpoint, std::int64_t layer) {

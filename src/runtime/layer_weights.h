@@ -35,12 +35,15 @@ LinearWeight own_weight(Matrix matrix);
 Matrix widen(const LinearWeight& weight, std::int64_t first_row, std::int64_t num_rows);
 Matrix widen(const LinearWeight& weight);
 
-struct LayerWeights {
-  std::int64_t index = 0;
-  std::array<LinearWeight, model::kNumLinears> linears;  // by model::Linear
-  // RMS norm gains as they multiply (Gemma's 1 + w is already added); empty where the architecture has none.
+// RMS norm gains as they multiply (Gemma's 1 + w is already added); empty where the architecture has none.
+struct LayerNorms {
   std::vector<float> attention_norm, attention_post_norm, mlp_norm, mlp_post_norm;
   std::vector<float> q_norm, k_norm;
+};
+
+struct LayerWeights : LayerNorms {
+  std::int64_t index = 0;
+  std::array<LinearWeight, model::kNumLinears> linears;  // by model::Linear
 
   [[nodiscard]] const LinearWeight& linear(model::Linear which) const {
     return linears[static_cast<std::size_t>(which)];
@@ -55,6 +58,7 @@ struct EndWeights {
   std::vector<float> final_norm;  // [hidden]
 };
 
+Result<LayerNorms> load_layer_norms(const model::Checkpoint& checkpoint, std::int64_t layer);
 Result<LayerWeights> load_layer(const model::Checkpoint& checkpoint, std::int64_t layer);
 Result<EndWeights> load_ends(const model::Checkpoint& checkpoint);
 

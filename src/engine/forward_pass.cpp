@@ -1,0 +1,301 @@
+#include "engine/forward_pass.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/checked.h"
+#include "engine/attention_phase.h"
+#include "engine/attention_plan.h"
+#include "engine/row_codes.h"
+#include "kernels/packed/packed.h"
+#include "kernels/rowwise/table.h"
+#include "tensor/half.h"
+
+namespace quernel::engine {
+namespace {
+
+using kernels::rowwise::functions;
+using model::Linear;
+
+constexpr std::int64_t kFewTokens = 8;  // up to here products are cut statically: reading the weights is what takes time
+
+// Floats of the phases of rows. One set is shared by all workers, or each has its own where there is one token.
+struct Rows {
+  MatrixView hidden;
+  MatrixView normed;
+  RowCodes codes;
+};
+
+std::int64_t first_column(const model::ModelConfig& config, Linear linear) {
+  switch (linear) {
+    case Linear::k: return config.q_size();
+    case Linear::v: return config.q_size() + config.kv_size();
+    case Linear::up: return config.intermediate_size;
+    default: return 0;
+  }
+}
+
+}  // namespace
+
+struct ForwardPass::State {
+  PassModel model;
+  int num_workers = 1;
+  std::int64_t max_tokens = 0;
+  std::uint64_t scratch_bytes = 0;
+  Matrix shared_hidden, shared_normed;
+  Matrix own_hidden, own_normed;  // [workers, hidden]
+  std::vector<Rows> own;          // of each worker, for one token
+  Rows shared;
+  Matrix branch;   // outputs of o and down [tokens, hidden]
+  Matrix fused;    // outputs of q k v [tokens, q + 2 kv], then of gate up [tokens, 2 intermediate]
+  Matrix mixed;    // attention [tokens, q]
+  Matrix own_inner;  // [workers, intermediate]
+  Matrix parts;      // [workers, 2 tokens * 64]
+  std::vector<sys::HugeBuffer> scratch;
+  std::unique_ptr<sys::Barrier> barrier;
+  std::unique_ptr<AttentionPhase> attention;
+  std::vector<std::atomic<std::int64_t>> taken;  // of each phase whose tasks are taken as workers come
+
+  // of the pass that runs
+  std::span<const std::int32_t> tokens;
+  std::span<const Span> spans;
+  AttentionPlan plan;
+  MatrixView hidden_out;
+  std::int64_t num_tokens = 0;
+
+  [[nodiscard]] const model::ModelConfig& config() const { return *model.config; }
+  [[nodiscard]] bool redundant() const { return num_tokens == 1; }
+  Rows& rows(int worker) { return redundant() ? own[static_cast<std::size_t>(worker)] : shared; }
+
+  struct Range {
+    std::int64_t first, end;
+  };
+  [[nodiscard]] Range slice(std::int64_t count, int worker) const { return {count * worker / num_workers, count * (worker + 1) / num_workers}; }
+  [[nodiscard]] Range row_slice(int worker) const { return redundant() ? Range{0, num_tokens} : slice(num_tokens, worker); }
+  void meet_after_rows() {
+    if (!redundant()) barrier->wait();
+  }
+
+  void start_codes(int worker, std::int64_t width, bool two_parts) {
+    // A worker that has codes of its own starts them; shared ones are started alike by all before any row is put.
+    if (redundant() || worker == 0) rows(worker).codes.begin(num_tokens, width, two_parts);
+    meet_after_rows();
+  }
+
+  [[nodiscard]] bool two_parts(const Layer& layer, model::Site site) const {
+    if (model.options->activation_bits == 16) return true;
+    for (std::size_t i = 0; i < layer.modules.size(); ++i)
+      if (layer.modules[i].site == site && layer.linears[i].is_dense) return true;
+    return false;
+  }
+
+  void embed(int worker) {
+    const auto scale = static_cast<float>(config().embedding_scale);
+    for (auto [r, end] = row_slice(worker); r < end; ++r) {
+      const std::span<float> row = rows(worker).hidden.row(r);
+      const runtime::LinearWeight& table = model.ends->embedding;
+      const std::int64_t token = tokens[static_cast<std::size_t>(r)];
+      if (table.f32.data != nullptr)
+        std::copy(table.f32.row(token).begin(), table.f32.row(token).end(), row.begin());
+      else
+        bf16_to_float(table.bf16.row(token), row);
+      if (scale != 1.0F)
+        for (float& value : row) value *= scale;
+    }
+  }
+
+  // hidden += residual_scale * norm(branch)
+  void add_branch(std::span<float> hidden, std::int64_t r, std::span<const float> post_norm, std::span<float> buffer) {
+    const float* from = branch.row(r).data();
+    const auto width = static_cast<std::int64_t>(hidden.size());
+    if (!post_norm.empty()) {
+      functions().rms_norm(from, post_norm.data(), static_cast<float>(config().rms_norm_eps), buffer.data(), width);
+      from = buffer.data();
+    }
+    functions().add_scaled(from, static_cast<float>(config().residual_scale), hidden.data(), width);
+  }
+
+  // The branch before (none: null) joins the residual; the input of the next site becomes codes.
+  void enter_site(int worker, const std::span<const float>* branch_norm, std::span<const float> gain, bool wide) {
+    start_codes(worker, config().hidden_size, wide);
+    Rows& at = rows(worker);
+    for (auto [r, end] = row_slice(worker); r < end; ++r) {
+      const std::span<float> hidden = at.hidden.row(r);
+      const std::span<float> normed = at.normed.row(r);
+      if (branch_norm != nullptr) add_branch(hidden, r, *branch_norm, normed);
+      const float* input = hidden.data();
+      if (!gain.empty()) {
+        functions().rms_norm(hidden.data(), gain.data(), static_cast<float>(config().rms_norm_eps), normed.data(), config().hidden_size);
+        input = normed.data();
+      }
+      at.codes.put(r, input);
+    }
+    meet_after_rows();
+  }
+
+  void multiply(int worker, std::span<const Product> products, std::size_t phase) {
+    const std::int64_t panels = num_panels(products);
+    const ProductScratch own_scratch{reinterpret_cast<std::uint8_t*>(scratch[static_cast<std::size_t>(worker)].data()),
+                                     parts.row(worker).data()};
+    const RowCodes& x = rows(worker).codes;
+    if (num_tokens <= kFewTokens) {
+      const Range range = slice(panels, worker);
+      run_products(products, x, range.first, range.end, own_scratch);
+    } else {
+      for (;;) {
+        const std::int64_t first = taken[phase].fetch_add(kPanelsPerTask, std::memory_order_relaxed);
+        if (first >= panels) break;
+        run_products(products, x, first, std::min(panels, first + kPanelsPerTask), own_scratch);
+      }
+    }
+    barrier->wait();
+  }
+
+  void multiply_site(int worker, const Layer& layer, model::Site site, MatrixView out, std::size_t phase) {
+    std::array<Product, 3> products;
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < layer.modules.size(); ++i)
+      if (layer.modules[i].site == site)
+        products[count++] = {&layer.linears[i], out.data + first_column(config(), layer.modules[i].parts.front().linear), out.stride};
+    multiply(worker, std::span(products).first(count), phase);
+  }
+
+  void gate(int worker, bool wide) {
+    const std::int64_t width = config().intermediate_size;
+    start_codes(worker, width, wide);
+    const auto function = config().activation == model::Activation::silu ? functions().silu_mul : functions().gelu_tanh_mul;
+    for (auto [r, end] = row_slice(worker); r < end; ++r) {
+      const float* gate = fused.row(r).data();
+      const std::span<float> inner = own_inner.row(worker);
+      function(gate, gate + width, inner.data(), width);
+      if (model.inner_transform != nullptr) model.inner_transform->apply(MatrixView{inner.data(), 1, width});
+      rows(worker).codes.put(r, inner.data());
+    }
+    meet_after_rows();
+  }
+
+  void attend(int worker, std::int64_t index, bool wide) {
+    attention->run(worker, index);
+    start_codes(worker, config().q_size(), wide);
+    for (auto [r, end] = row_slice(worker); r < end; ++r) {
+      const std::span<float> own_row = redundant() ? attention->own_row(worker) : mixed.row(r);
+      attention->finish_row(r, own_row);
+      rows(worker).codes.put(r, own_row.data());
+    }
+    meet_after_rows();
+  }
+
+  void run_layer(int worker, std::int64_t index) {
+    using model::Site;
+    const Layer& layer = (*model.layers)[static_cast<std::size_t>(index)];
+    const auto phase = static_cast<std::size_t>(4 * index);
+    const MatrixView qkv{fused.data(), num_tokens, config().q_size() + 2 * config().kv_size()};
+    const MatrixView gate_up{fused.data(), num_tokens, 2 * config().intermediate_size};
+    const MatrixView out{branch.data(), num_tokens, config().hidden_size};
+    const Layer* before = index > 0 ? &(*model.layers)[static_cast<std::size_t>(index - 1)] : nullptr;
+    const std::span<const float> before_norm = before != nullptr ? std::span<const float>(before->mlp_post_norm) : std::span<const float>();
+    enter_site(worker, before != nullptr ? &before_norm : nullptr, layer.attention_norm, two_parts(layer, Site::attention_in));
+    multiply_site(worker, layer, Site::attention_in, qkv, phase);
+    attend(worker, index, two_parts(layer, Site::attention_out));
+    multiply_site(worker, layer, Site::attention_out, out, phase + 1);
+    const std::span<const float> attention_norm = layer.attention_post_norm;
+    enter_site(worker, &attention_norm, layer.mlp_norm, two_parts(layer, Site::mlp_in));
+    multiply_site(worker, layer, Site::mlp_in, gate_up, phase + 2);
+    gate(worker, two_parts(layer, Site::mlp_out));
+    multiply_site(worker, layer, Site::mlp_out, out, phase + 3);
+  }
+
+  void run_worker(int worker) {
+    embed(worker);
+    meet_after_rows();
+    for (std::int64_t layer = 0; layer < config().num_layers; ++layer) run_layer(worker, layer);
+    Rows& at = rows(worker);
+    const std::span<const float> last_norm = model.layers->back().mlp_post_norm;
+    for (auto [r, end] = row_slice(worker); r < end; ++r) {
+      add_branch(at.hidden.row(r), r, last_norm, at.normed.row(r));
+      if (!redundant() || worker == 0) std::copy(at.hidden.row(r).begin(), at.hidden.row(r).end(), hidden_out.row(r).begin());
+    }
+  }
+};
+
+ForwardPass::ForwardPass(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ForwardPass::~ForwardPass() = default;
+ForwardPass::ForwardPass(ForwardPass&&) noexcept = default;
+
+std::int64_t ForwardPass::max_tokens() const { return state_->max_tokens; }
+
+Result<ForwardPass> ForwardPass::make(const PassModel& model, int num_workers, std::int64_t max_tokens, std::uint64_t scratch_bytes) {
+  auto state = std::make_unique<State>();
+  const model::ModelConfig& config = *model.config;
+  const std::int64_t width = std::max({config.hidden_size, config.q_size(), config.intermediate_size});
+  state->model = model;
+  state->num_workers = num_workers;
+  state->max_tokens = max_tokens;
+  state->shared_hidden = Matrix(max_tokens, config.hidden_size);
+  state->shared_normed = Matrix(max_tokens, config.hidden_size);
+  state->own_hidden = Matrix(num_workers, config.hidden_size);
+  state->own_normed = Matrix(num_workers, config.hidden_size);
+  state->shared.hidden = state->shared_hidden.view();
+  state->shared.normed = state->shared_normed.view();
+  QUERNEL_TRY(state->shared.codes, RowCodes::make(max_tokens, width));
+  for (int w = 0; w < num_workers; ++w) {
+    Rows own{state->own_hidden.view().row_block(w, 1), state->own_normed.view().row_block(w, 1), {}};
+    QUERNEL_TRY(own.codes, RowCodes::make(1, width));
+    state->own.push_back(std::move(own));
+    QUERNEL_TRY(sys::HugeBuffer scratch, sys::HugeBuffer::make(scratch_bytes));
+    state->scratch.push_back(std::move(scratch));
+  }
+  state->branch = Matrix(max_tokens, config.hidden_size);
+  state->fused = Matrix(max_tokens, std::max(config.q_size() + 2 * config.kv_size(), 2 * config.intermediate_size));
+  state->mixed = Matrix(max_tokens, config.q_size());
+  state->own_inner = Matrix(num_workers, config.intermediate_size);
+  state->parts = Matrix(num_workers, 2 * max_tokens * kPanelsPerTask * kernels::packed::kPanelOutputs);
+  state->barrier = std::make_unique<sys::Barrier>(num_workers);
+  state->attention = std::make_unique<AttentionPhase>(model, num_workers, max_tokens, *state->barrier);
+  state->taken = std::vector<std::atomic<std::int64_t>>(static_cast<std::size_t>(4 * config.num_layers + 1));
+  return ForwardPass(std::move(state));
+}
+
+void ForwardPass::run(sys::ThreadPool& pool, std::span<const std::int32_t> tokens, std::span<const Span> spans, MatrixView hidden) {
+  State& state = *state_;
+  QUERNEL_CHECK(static_cast<std::int64_t>(tokens.size()) <= state.max_tokens, "{} tokens in a pass of {}", tokens.size(), state.max_tokens);
+  state.tokens = tokens;
+  state.spans = spans;
+  state.num_tokens = static_cast<std::int64_t>(tokens.size());
+  state.hidden_out = hidden;
+  state.plan = plan_attention(state.config(), spans);
+  state.attention->begin(state.plan, spans, {state.fused.data(), state.num_tokens, state.config().q_size() + 2 * state.config().kv_size()},
+                         {state.mixed.data(), state.num_tokens, state.config().q_size()});
+  for (auto& count : state.taken) count.store(0, std::memory_order_relaxed);
+  pool.run_on_all([&state](int worker) { state.run_worker(worker); });
+}
+
+void ForwardPass::logits(sys::ThreadPool& pool, const PackedLinear& head, ConstMatrixView hidden, MatrixView out) {
+  State& state = *state_;
+  const model::ModelConfig& config = state.config();
+  QUERNEL_CHECK(hidden.rows <= state.max_tokens && out.rows == hidden.rows && out.cols == config.vocab_size, "logits [{}, {}] of {} rows",
+                out.rows, out.cols, hidden.rows);
+  state.num_tokens = hidden.rows;
+  state.taken.back().store(0, std::memory_order_relaxed);
+  pool.run_on_all([&](int worker) {
+    state.start_codes(worker, config.hidden_size, true);
+    Rows& at = state.rows(worker);
+    for (auto [r, end] = state.row_slice(worker); r < end; ++r) {
+      functions().rms_norm(hidden.row(r).data(), state.model.ends->final_norm.data(), static_cast<float>(config.rms_norm_eps),
+                           at.normed.row(r).data(), config.hidden_size);
+      at.codes.put(r, at.normed.row(r).data());
+    }
+    state.meet_after_rows();
+    const Product product{&head, out.data, out.stride};
+    state.multiply(worker, {&product, 1}, state.taken.size() - 1);
+    for (auto [r, end] = state.slice(state.num_tokens, worker); r < end; ++r) {
+      if (config.logit_scale != 1.0)
+        for (float& value : out.row(r)) value *= static_cast<float>(config.logit_scale);
+      if (config.logit_softcap > 0.0) functions().soft_cap(out.row(r).data(), static_cast<float>(config.logit_softcap), out.cols);
+    }
+  });
+}
+
+}  // namespace quernel::engine

@@ -1,0 +1,57 @@
+// One pass of the integer runtime over all layers: every worker of the team runs run(), phase by phase, with a barrier between phases.
+//
+// Phases of a block   rows: residual, norm, codes | products: q k v | heads: norms, RoPE, transforms, cache | pages that are full are rounded |
+//                     attention | rows: codes | products: o | rows: residual, norm, codes | products: gate up | rows: gate, codes | products: down
+// One token           every worker computes the phases of rows for itself, in memory of its own: cheaper than a barrier
+// Slices              products of few rows: a fixed range of panels a worker, so that each core reads the same weights each time; of many
+//                     rows: 64 outputs at a time, taken as workers come
+// Attention           a unit is the query heads of one key/value head for some tokens of one page and one sequence. Positions are taken in
+//                     runs of kRunPages pages whose results are joined in order, whoever computes them: a run of a lone token is a
+//                     unit of its own, so that all cores share a long context
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/int_model.h"
+#include "kernels/kv_attention/kv_attention.h"
+#include "sys/barrier.h"
+
+namespace quernel::engine {
+
+inline constexpr std::int64_t kRunPages = 8;  // 256 positions
+
+// What a model lends to its passes.
+struct PassModel {
+  const model::ModelConfig* config;
+  const EngineOptions* options;
+  const std::vector<Layer>* layers;
+  const runtime::EndWeights* ends;
+  const runtime::RopeTable* rope;
+  const Hadamard* head_transform;   // null: none
+  const Hadamard* inner_transform;  // null: none
+};
+
+class ForwardPass {
+ public:
+  // Errors: out_of_memory
+  static Result<ForwardPass> make(const PassModel& model, int num_workers, std::int64_t max_tokens, std::uint64_t scratch_bytes);
+  ~ForwardPass();
+  ForwardPass(ForwardPass&&) noexcept;
+
+  [[nodiscard]] std::int64_t max_tokens() const;
+  // tokens are valid, caches reserved.
+  void run(sys::ThreadPool& pool, std::span<const std::int32_t> tokens, std::span<const Span> spans, MatrixView hidden);
+  // out = head(norm(hidden)) for at most max_tokens rows.
+  void logits(sys::ThreadPool& pool, const PackedLinear& head, ConstMatrixView hidden, MatrixView out);
+
+ private:
+  struct State;
+  explicit ForwardPass(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace quernel::engine

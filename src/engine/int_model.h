@@ -1,0 +1,71 @@
+// A whole model in the integer runtime: tokens in, logits out.
+//
+// Computes what runtime/simulated describes for FloatModel, over packed weights, INT8 activations and a paged cache; the head reads activations
+//          in two parts. Differences to the simulation are those of the order of float sums, of two-part queries and weights in attention
+//          (2^-15 of their largest), and of dense modules packed in 8 bits
+// Exact    a token's result depends on its sequence and position alone, bit for bit: not on what it is batched with, on how its prompt was cut
+//          into passes, or on the number of threads. x86 levels from AVX2 on agree but for float functions of a row that say otherwise
+// Errors   load: those of the checkpoint and of packing; out_of_memory with the numbers where weights would not fit
+// Threads  one thread at a time; work inside is spread over the pool
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/kv_pages.h"
+#include "engine/packed_linear.h"
+#include "model/checkpoint.h"
+#include "runtime/layer_weights.h"
+#include "runtime/rope.h"
+#include "sys/thread_pool.h"
+#include "tensor/hadamard.h"
+
+namespace quernel::engine {
+
+struct EngineOptions {
+  int activation_bits = 8;               // 8, or 16: all linears read activations in two parts
+  int kv_bits = 8;                       // 16, 8, 4
+  std::uint64_t kv_budget = 4ULL << 30;  // bytes of all caches together
+};
+
+// Tokens of one sequence in a pass: they follow what its cache holds.
+struct Span {
+  PagedCache* cache = nullptr;
+  std::int64_t num_tokens = 0;
+};
+
+struct Layer : runtime::LayerNorms {
+  std::vector<PackedLinear> linears;         // one for each module of the checkpoint
+  std::vector<model::LinearModule> modules;  // what they are
+};
+
+class IntModel {
+ public:
+  static Result<IntModel> load(const model::Checkpoint& checkpoint, sys::ThreadPool& pool, const EngineOptions& options);
+  ~IntModel();
+  IntModel(IntModel&&) noexcept;
+  IntModel& operator=(IntModel&&) noexcept;
+
+  [[nodiscard]] const model::ModelConfig& config() const;
+  [[nodiscard]] const EngineOptions& options() const;
+  [[nodiscard]] PagedCache make_cache() const;
+  [[nodiscard]] const PagePool& pages() const;
+  [[nodiscard]] std::uint64_t weight_bytes() const;     // packed, resident
+  [[nodiscard]] std::uint64_t bytes_per_token() const;  // of weights, read for one token alone
+
+  // Runs the tokens of all spans, which `tokens` lists one span after another; caches grow by them. hidden [tokens, hidden_size] receives the
+  // output of the last block. Errors: invalid_argument (token ids), limit_exceeded (cache; nothing has changed then).
+  Status forward(std::span<const std::int32_t> tokens, std::span<const Span> spans, MatrixView hidden);
+  // logits [rows, vocab] of some rows of hidden, with scale and soft cap.
+  void logits(ConstMatrixView hidden, MatrixView out);
+
+ private:
+  struct State;
+  explicit IntModel(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace quernel::engine

@@ -1,0 +1,207 @@
+#include "engine/kv_pages.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+#include "base/checked.h"
+
+namespace quernel::engine {
+
+namespace kv = kernels::kv_attention;
+
+struct PagePool::Block {
+  int bits = 0;
+  int holders = 0;
+  sys::HugeBuffer memory;
+};
+
+PagePool::PagePool() = default;
+PagePool::~PagePool() = default;
+PagePool::PagePool(PagePool&&) noexcept = default;
+PagePool& PagePool::operator=(PagePool&&) noexcept = default;
+
+Result<PagePool> PagePool::make(const model::ModelConfig& config, int kv_bits, std::uint64_t budget_bytes) {
+  if (kv_bits != 16 && kv_bits != 8 && kv_bits != 4)
+    return Error(Fault::unsupported, "bits that the cache cannot have").in_field("--kv-bits").expect("16, 8 or 4", fmt::format("{}", kv_bits));
+  if (config.head_dim % 8 != 0 || config.head_dim > kv::kMaxHeadDim)
+    return Error(Fault::unsupported, "heads that the paged cache cannot hold")
+        .in_field("head_dim")
+        .expect(fmt::format("a multiple of 8 up to {}", kv::kMaxHeadDim), fmt::format("{}", config.head_dim));
+  PagePool pool;
+  pool.layers_ = config.num_layers;
+  pool.kv_heads_ = config.num_kv_heads;
+  pool.head_dim_ = config.head_dim;
+  pool.kv_bits_ = kv_bits;
+  pool.budget_ = budget_bytes;
+  return pool;
+}
+
+std::uint64_t PagePool::block_bytes(int bits) const {
+  return static_cast<std::uint64_t>(layers_ * kv_heads_ * kv::page_layout(head_dim_, bits).bytes);
+}
+
+PagePool::Block* PagePool::take(int bits) {
+  std::vector<Block*>& free = free_[bits == 4 ? 1 : 0];
+  if (!free.empty()) {
+    Block* block = free.back();
+    free.pop_back();
+    block->holders = 1;
+    return block;
+  }
+  if (used_ + block_bytes(bits) > budget_) return nullptr;
+  Result<sys::HugeBuffer> memory = sys::HugeBuffer::make(block_bytes(bits));
+  if (!memory.ok()) return nullptr;
+  used_ += block_bytes(bits);
+  blocks_.push_back(std::make_unique<Block>(Block{bits, 1, std::move(memory).value()}));
+  return blocks_.back().get();
+}
+
+void PagePool::hold(Block* block) { ++block->holders; }
+
+void PagePool::release(Block* block) {
+  QUERNEL_CHECK(block->holders > 0, "a block without holders is released");
+  if (--block->holders == 0) free_[block->bits == 4 ? 1 : 0].push_back(block);
+}
+
+int PagePool::holders(const Block* block) { return block->holders; }
+
+std::uint8_t* PagePool::page(Block* block, std::int64_t layer, std::int64_t kv_head) const {
+  const std::int64_t bytes = kv::page_layout(head_dim_, block->bits).bytes;
+  return reinterpret_cast<std::uint8_t*>(block->memory.data()) + (layer * kv_heads_ + kv_head) * bytes;
+}
+
+PagePool::Block* PagePool::copy(const Block* block) {
+  Block* made = take(block->bits);
+  if (made != nullptr) std::memcpy(made->memory.data(), block->memory.data(), block->memory.size());
+  return made;
+}
+
+PagedCache::PagedCache(PagedCache&& other) noexcept
+    : pool_(other.pool_), entries_(std::exchange(other.entries_, {})), length_(std::exchange(other.length_, 0)) {}
+
+PagedCache::~PagedCache() {
+  for (Entry& entry : entries_) drop(entry);
+}
+
+PagedCache& PagedCache::operator=(PagedCache&& other) noexcept {
+  if (this == &other) return *this;
+  for (Entry& entry : entries_) drop(entry);
+  pool_ = other.pool_;
+  entries_ = std::exchange(other.entries_, {});
+  length_ = std::exchange(other.length_, 0);
+  return *this;
+}
+
+void PagedCache::drop(Entry& entry) {
+  if (entry.open != nullptr) pool_->release(entry.open);
+  if (entry.closed != nullptr) pool_->release(entry.closed);
+  entry = {};
+}
+
+namespace {
+
+Error used_up(const PagePool& pool) {
+  return Error(Fault::limit_exceeded, "the cache of keys and values is full")
+      .expect(fmt::format("{} bytes", pool.budget_bytes()), fmt::format("{} bytes in use", pool.used_bytes()))
+      .with_hint("a larger --kv-budget, fewer --kv-bits or a shorter context");
+}
+
+}  // namespace
+
+Status PagedCache::reopen(Entry& entry, std::int64_t tokens) {
+  PagePool::Block* open = pool_->take(pool_->open_bits());
+  if (open == nullptr) return used_up(*pool_);
+  std::array<float, kv::kMaxHeadDim> key;
+  std::array<float, kv::kMaxHeadDim> value;
+  for (std::int64_t i = 0; i < pool_->pages_per_block(); ++i)
+    for (std::int64_t slot = 0; slot < tokens; ++slot) {
+      kv::read_token(pool_->page(entry.closed, 0, i), 4, pool_->head_dim(), slot, key.data(), value.data());
+      kv::write_token(pool_->page(open, 0, i), 8, pool_->head_dim(), slot, key.data(), value.data());
+    }
+  pool_->release(std::exchange(entry.closed, nullptr));
+  entry.open = open;
+  return ok_status();
+}
+
+Status PagedCache::cut(std::int64_t length) {
+  QUERNEL_CHECK(length >= 0 && length <= length_, "a cache of {} tokens cut to {}", length_, length);
+  const std::int64_t pages = ceil_div(length, kPageTokens);
+  while (static_cast<std::int64_t>(entries_.size()) > pages) {
+    drop(entries_.back());
+    entries_.pop_back();
+  }
+  length_ = length;
+  if (length % kPageTokens != 0 && entries_.back().open == nullptr) return reopen(entries_.back(), length % kPageTokens);
+  return ok_status();
+}
+
+Status PagedCache::make_writable(Entry& entry) {
+  if (entry.open == nullptr) {
+    entry.open = pool_->take(pool_->open_bits());
+  } else if (PagePool::holders(entry.open) > 1) {
+    PagePool::Block* own = pool_->copy(entry.open);
+    if (own != nullptr) {
+      pool_->release(entry.open);
+      entry.open = own;
+    } else {
+      return used_up(*pool_);
+    }
+  }
+  return entry.open == nullptr ? Status(used_up(*pool_)) : ok_status();
+}
+
+Status PagedCache::reserve(std::int64_t tokens) {
+  const std::int64_t end = length_ + tokens;
+  if (static_cast<std::int64_t>(entries_.size()) < ceil_div(end, kPageTokens)) entries_.resize(static_cast<std::size_t>(ceil_div(end, kPageTokens)));
+  for (std::int64_t page = length_ / kPageTokens; page * kPageTokens < end; ++page) {
+    Entry& entry = entries_[static_cast<std::size_t>(page)];
+    QUERNEL_TRY_STATUS(make_writable(entry));
+    const bool fills = pool_->kv_bits() == 4 && page > 0 && (page + 1) * kPageTokens <= end;
+    if (fills && entry.closed == nullptr) {
+      entry.closed = pool_->take(4);
+      if (entry.closed == nullptr) return used_up(*pool_);
+    }
+  }
+  return ok_status();
+}
+
+void PagedCache::commit(std::int64_t tokens) {
+  for (std::int64_t page = length_ / kPageTokens; page * kPageTokens < length_ + tokens; ++page) {
+    Entry& entry = entries_[static_cast<std::size_t>(page)];
+    if (entry.closed != nullptr && entry.open != nullptr) pool_->release(std::exchange(entry.open, nullptr));
+  }
+  length_ += tokens;
+}
+
+PagedCache PagedCache::fork() const {
+  PagedCache twin(*pool_);
+  twin.entries_ = entries_;
+  twin.length_ = length_;
+  for (const Entry& entry : entries_) {
+    if (entry.open != nullptr) PagePool::hold(entry.open);
+    if (entry.closed != nullptr) PagePool::hold(entry.closed);
+  }
+  return twin;
+}
+
+std::uint8_t* PagedCache::open_page(std::int64_t page, std::int64_t layer, std::int64_t kv_head) const {
+  PagePool::Block* block = entries_[static_cast<std::size_t>(page)].open;
+  return block == nullptr ? nullptr : pool_->page(block, layer, kv_head);
+}
+
+std::uint8_t* PagedCache::closed_page(std::int64_t page, std::int64_t layer, std::int64_t kv_head) const {
+  PagePool::Block* block = entries_[static_cast<std::size_t>(page)].closed;
+  return block == nullptr ? nullptr : pool_->page(block, layer, kv_head);
+}
+
+bool PagedCache::closes(std::int64_t page) const {
+  const Entry& entry = entries_[static_cast<std::size_t>(page)];
+  return entry.open != nullptr && entry.closed != nullptr;
+}
+
+}  // namespace quernel::engine

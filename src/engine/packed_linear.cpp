@@ -1,0 +1,131 @@
+#include "engine/packed_linear.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/checked.h"
+#include "tensor/half.h"
+
+namespace quernel::engine {
+namespace {
+
+namespace packed = kernels::packed;
+
+constexpr std::int64_t kDenseGroup = 64;
+constexpr int kDenseZero = 128;
+constexpr float kDenseMost = 127.0F;
+
+// One row in groups of 64: code = round(w / scale) + 128.
+void pack_dense_row(packed::PackedWeight& weight, std::int64_t row, std::span<const float> values) {
+  const packed::WeightView& w = weight.view();
+  std::vector<std::uint8_t> codes(values.size());
+  std::uint8_t* params = weight.params() + (row / packed::kPanelOutputs) * w.num_groups() * packed::group_bytes(w.groups);
+  for (std::int64_t group = 0; group < w.num_groups(); ++group, params += packed::group_bytes(w.groups)) {
+    const auto first = static_cast<std::size_t>(group * kDenseGroup);
+    const std::span<const float> part = values.subspan(first, std::min<std::size_t>(kDenseGroup, values.size() - first));
+    float largest = 0.0F;
+    for (const float value : part) largest = std::max(largest, std::fabs(value));
+    // Rounded up to a half, so that no code leaves its range.
+    std::uint16_t bits = float_to_f16(largest / kDenseMost);
+    if (f16_to_float(bits) * kDenseMost < largest) ++bits;
+    const float scale = f16_to_float(bits);
+    std::memcpy(params + 2 * (row % packed::kPanelOutputs), &bits, sizeof bits);
+    for (std::size_t k = 0; k < part.size(); ++k) {
+      const float code = scale > 0.0F ? std::nearbyint(part[k] / scale) : 0.0F;
+      codes[first + k] = static_cast<std::uint8_t>(kDenseZero + static_cast<int>(code));
+    }
+  }
+  packed::put_row_codes(weight, row, codes.data());
+}
+
+// Panels [first, end) of one weight, in two parts: high and low are added.
+void run_two_parts(const Product& product, const RowCodes& x, std::int64_t first, std::int64_t end, const ProductScratch& scratch) {
+  constexpr std::int64_t kStride = kPanelsPerTask * packed::kPanelOutputs;
+  for (std::int64_t panel = first; panel < end; panel += kPanelsPerTask) {
+    const std::int64_t last = std::min(end, panel + kPanelsPerTask);
+    const std::int64_t output = panel * packed::kPanelOutputs;
+    const std::int64_t count = std::min(product.linear->rows(), last * packed::kPanelOutputs) - output;
+    packed::run({product.linear->weight.view(), x.view(), panel, last, scratch.parts - output, kStride, scratch.packed});
+    for (std::int64_t m = 0; m < x.tokens(); ++m) {
+      const float* high = scratch.parts + 2 * m * kStride;
+      const float* low = high + kStride;
+      float* out = product.out + m * product.out_stride + output;
+      for (std::int64_t n = 0; n < count; ++n) out[n] = high[n] + low[n];
+    }
+  }
+}
+
+void run_product(const Product& product, const RowCodes& x, std::int64_t first, std::int64_t end, const ProductScratch& scratch) {
+  if (x.two_parts())
+    run_two_parts(product, x, first, end, scratch);
+  else
+    packed::run({product.linear->weight.view(), x.view(), first, end, product.out, product.out_stride, scratch.packed});
+  if (product.linear->bias.empty()) return;
+  const std::int64_t last = std::min(product.linear->rows(), end * packed::kPanelOutputs);
+  for (std::int64_t m = 0; m < x.tokens(); ++m)
+    for (std::int64_t n = first * packed::kPanelOutputs; n < last; ++n)
+      product.out[m * product.out_stride + n] += product.linear->bias[static_cast<std::size_t>(n)];
+}
+
+}  // namespace
+
+Result<PackedLinear> pack_dense(const runtime::LinearWeight& weight, sys::ThreadPool& pool) {
+  packed::WeightView shape;
+  shape.codes = packed::Codes::u8;
+  shape.groups = packed::Groups::f16_fixed;
+  shape.fixed_zero = kDenseZero;
+  shape.rows = weight.rows;
+  shape.cols = weight.cols;
+  shape.group_size = kDenseGroup;
+  PackedLinear linear;
+  linear.bias = weight.bias;
+  linear.is_dense = true;
+  QUERNEL_TRY(linear.weight, packed::PackedWeight::make(shape));
+  pool.parallel_for(shape.panels(), [&](std::int64_t panel) {
+    const std::int64_t first = panel * packed::kPanelOutputs;
+    const Matrix rows = widen(weight, first, std::min(packed::kPanelOutputs, weight.rows - first));
+    for (std::int64_t r = 0; r < rows.rows(); ++r) pack_dense_row(linear.weight, first + r, rows.row(r));
+  });
+  return linear;
+}
+
+Result<PackedLinear> load_packed(const model::Checkpoint& checkpoint, const model::LinearModule& module, sys::ThreadPool& pool) {
+  PackedLinear linear;
+  if (checkpoint.is_quantized(module.name)) {
+    QUERNEL_TRY(const codec::IntegerMatrix matrix, checkpoint.read_quantized(module.name));
+    Result<packed::PackedWeight> weight = packed::pack(matrix, pool);
+    if (!weight.ok()) return std::move(weight).error().in_file(checkpoint.path()).in_tensor(module.name);
+    linear.weight = std::move(weight).value();
+  } else {
+    QUERNEL_TRY(Matrix matrix, checkpoint.read_weight(module.name));
+    QUERNEL_TRY(linear, pack_dense(runtime::own_weight(std::move(matrix)), pool));
+  }
+  if (linear.rows() != module.rows || linear.cols() != module.cols)
+    return Error(Fault::corrupt, "a module's shape does not fit the model")
+        .in_file(checkpoint.path())
+        .in_tensor(module.name)
+        .expect(to_string(Shape{module.rows, module.cols}), to_string(Shape{linear.rows(), linear.cols()}));
+  QUERNEL_TRY(const std::optional<Matrix> bias, checkpoint.read_bias(module.name));
+  if (bias) linear.bias.assign(bias->data(), bias->data() + bias->size());
+  return linear;
+}
+
+std::int64_t num_panels(std::span<const Product> products) {
+  std::int64_t panels = 0;
+  for (const Product& product : products) panels += product.linear->weight.view().panels();
+  return panels;
+}
+
+void run_products(std::span<const Product> products, const RowCodes& x, std::int64_t first, std::int64_t end,
+                  const ProductScratch& scratch) {
+  for (const Product& product : products) {
+    const std::int64_t panels = product.linear->weight.view().panels();
+    if (first < panels && end > 0)
+      run_product(product, x, std::max<std::int64_t>(first, 0), std::min(end, panels), scratch);
+    first -= panels;
+    end -= panels;
+  }
+}
+
+}  // namespace quernel::engine
