@@ -23,6 +23,7 @@ void add_inspect(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
 void add_tokenize(CLI::App& app, Context& context);
 void add_run(CLI::App& app, Context& context);
+void add_bench(CLI::App& app, Context& context);
 void add_methods(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);

@@ -74,6 +74,7 @@ int run(int argc, char** argv) {
   quernel::app::add_verify(app, context);
   quernel::app::add_tokenize(app, context);
   quernel::app::add_run(app, context);
+  quernel::app::add_bench(app, context);
   quernel::app::add_methods(app, context);
   quernel::app::add_version(app, context);
   quernel::app::add_completion(app, context);

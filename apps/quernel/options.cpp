@@ -68,6 +68,17 @@ void add_simulated(CLI::App& command, api::SimulatedBits& bits, const std::strin
       ->capture_default_str();
 }
 
+void add_engine(CLI::App& command, api::EngineOptions& options) {
+  add_threads(command, options.threads);
+  command.add_option("--act-bits", options.activation_bits, "Inputs of linears in 8 bits, or in two parts: 16")
+      ->check(CLI::IsMember({16, 8}))
+      ->capture_default_str();
+  command.add_option("--kv-bits", options.kv_bits, "Keys and values in the cache")->check(CLI::IsMember({16, 8, 4}))->capture_default_str();
+  command.add_option("--kv-budget", options.kv_budget, "Bytes for the cache (2G, 512M)")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
+}
+
 const CLI::App* find_subcommand(const CLI::App& app, const std::string& name) {
   for (const CLI::App* command : app.get_subcommands({}))
     if (command->get_name() == name) return command;

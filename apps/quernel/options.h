@@ -23,6 +23,9 @@ void add_threads(CLI::App& command, int& threads);
 // --act-bits, --act-group, --act-asym, --kv-bits.
 void add_simulated(CLI::App& command, api::SimulatedBits& bits, const std::string& group);
 
+// --threads, --act-bits, --kv-bits, --kv-budget of the integer runtime.
+void add_engine(CLI::App& command, api::EngineOptions& options);
+
 // The sub-command of that name, or null.
 const CLI::App* find_subcommand(const CLI::App& app, const std::string& name);
 

@@ -147,6 +147,28 @@ struct TasksOptions {
 // Zero-shot accuracy. A task is reported by its kind; where a kind is given more than once, as "kind:name of the file".
 Report evaluate_tasks(const TasksOptions& options, const Observer& observer = {});
 
+// The integer runtime: packed weights, INT8 activations, a paged cache.
+struct EngineOptions {
+  std::string path;
+  int threads = 0;           // 0: all cores of this process
+  int activation_bits = 8;   // 8, or 16: inputs of all linears in two INT8 parts
+  int kv_bits = 8;           // 16, 8, 4
+  std::uint64_t kv_budget = 4ULL << 30;  // bytes
+};
+
+struct BenchOptions {
+  EngineOptions engine;
+  std::vector<std::int64_t> prompts{512};  // tokens of prompts to read; empty: none
+  std::vector<std::int64_t> generates{128};
+  std::vector<std::int64_t> depths{0};   // tokens in the cache before
+  std::vector<std::int64_t> batches{1};  // sequences at once
+  int repeats = 5;
+  bool profile = false;  // where the time of each case goes
+};
+
+// Speed in tokens a second, and as shares of what the machine can read and multiply at most, measured in the same run.
+Report bench(const BenchOptions& options, const Observer& observer = {});
+
 struct CompareOptions {
   QuantizeOptions base;  // output: the folder of the comparison
   // What is crossed: "method", or an option of a method by name, with its values. The last axis varies fastest.

@@ -172,7 +172,7 @@ void AttentionPhase::attend(Worker& worker, const AttentionUnit& unit, std::int6
   }
 }
 
-void AttentionPhase::run(int worker, std::int64_t layer) {
+void AttentionPhase::make(int worker, std::int64_t layer) {
   const model::ModelConfig& config = *model_.config;
   if (config.qk_norm_full) norm_full_rows(worker, (*model_.layers)[static_cast<std::size_t>(layer)]);
   const std::int64_t heads = qkv_.rows * config.num_kv_heads;
@@ -180,6 +180,9 @@ void AttentionPhase::run(int worker, std::int64_t layer) {
     make_heads(i / config.num_kv_heads, i % config.num_kv_heads, layer);
   barrier_.wait();
   close_pages(worker, layer);
+}
+
+void AttentionPhase::run(int worker, std::int64_t layer) {
   const auto units = static_cast<std::int64_t>(plan_->units.size());
   for (;;) {
     const std::int64_t index = taken_[static_cast<std::size_t>(layer)].fetch_add(1, std::memory_order_relaxed);

@@ -1,7 +1,7 @@
 // The attention of one layer within a pass: heads are made, stored in the cache, attended.
 //
 // Shapes   qkv [tokens, q + 2 kv] is changed in place (norms, RoPE, transforms); mixed [tokens, q]
-// Threads  run() by every worker of the team, with barriers inside and at its end
+// Threads  make() and run() by every worker of the team, with barriers inside and at their ends
 #pragma once
 
 #include <atomic>
@@ -24,6 +24,8 @@ class AttentionPhase {
 
   // Of a pass; the plan outlives it.
   void begin(const AttentionPlan& plan, std::span<const Span> spans, MatrixView qkv, MatrixView mixed);
+  // Heads of all tokens, stored in the cache; then what they gather.
+  void make(int worker, std::int64_t layer);
   void run(int worker, std::int64_t layer);
   // After run(): the mixed values of one row. Rows whose runs were shared out are joined here, into `row`; else it is copied there unless
   // it is mixed's own.

@@ -58,6 +58,8 @@ struct ForwardPass::State {
   std::unique_ptr<AttentionPhase> attention;
   std::vector<std::atomic<std::int64_t>> taken;  // of each phase whose tasks are taken as workers come
 
+  PassProfile* profile = nullptr;
+
   // of the pass that runs
   std::span<const std::int32_t> tokens;
   std::span<const Span> spans;
@@ -76,6 +78,10 @@ struct ForwardPass::State {
   [[nodiscard]] Range row_slice(int worker) const { return redundant() ? Range{0, num_tokens} : slice(num_tokens, worker); }
   void meet_after_rows() {
     if (!redundant()) barrier->wait();
+  }
+
+  void end_phase(int worker, Phase phase) {
+    if (profile != nullptr && worker == 0) profile->end(phase);
   }
 
   void start_codes(int worker, std::int64_t width, bool two_parts) {
@@ -177,7 +183,10 @@ struct ForwardPass::State {
   }
 
   void attend(int worker, std::int64_t index, bool wide) {
+    attention->make(worker, index);
+    end_phase(worker, Phase::heads);
     attention->run(worker, index);
+    end_phase(worker, Phase::attention);
     start_codes(worker, config().q_size(), wide);
     for (auto [r, end] = row_slice(worker); r < end; ++r) {
       const std::span<float> own_row = redundant() ? attention->own_row(worker) : mixed.row(r);
@@ -197,19 +206,29 @@ struct ForwardPass::State {
     const Layer* before = index > 0 ? &(*model.layers)[static_cast<std::size_t>(index - 1)] : nullptr;
     const std::span<const float> before_norm = before != nullptr ? std::span<const float>(before->mlp_post_norm) : std::span<const float>();
     enter_site(worker, before != nullptr ? &before_norm : nullptr, layer.attention_norm, two_parts(layer, Site::attention_in));
+    end_phase(worker, Phase::norms);
     multiply_site(worker, layer, Site::attention_in, qkv, phase);
+    end_phase(worker, Phase::qkv);
     attend(worker, index, two_parts(layer, Site::attention_out));
+    end_phase(worker, Phase::attention_codes);
     multiply_site(worker, layer, Site::attention_out, out, phase + 1);
+    end_phase(worker, Phase::out);
     const std::span<const float> attention_norm = layer.attention_post_norm;
     enter_site(worker, &attention_norm, layer.mlp_norm, two_parts(layer, Site::mlp_in));
+    end_phase(worker, Phase::norms);
     multiply_site(worker, layer, Site::mlp_in, gate_up, phase + 2);
+    end_phase(worker, Phase::gate_up);
     gate(worker, two_parts(layer, Site::mlp_out));
+    end_phase(worker, Phase::gate);
     multiply_site(worker, layer, Site::mlp_out, out, phase + 3);
+    end_phase(worker, Phase::down);
   }
 
   void run_worker(int worker) {
+    if (profile != nullptr && worker == 0) profile->start();
     embed(worker);
     meet_after_rows();
+    end_phase(worker, Phase::embed);
     for (std::int64_t layer = 0; layer < config().num_layers; ++layer) run_layer(worker, layer);
     Rows& at = rows(worker);
     const std::span<const float> last_norm = model.layers->back().mlp_post_norm;
@@ -225,6 +244,7 @@ ForwardPass::~ForwardPass() = default;
 ForwardPass::ForwardPass(ForwardPass&&) noexcept = default;
 
 std::int64_t ForwardPass::max_tokens() const { return state_->max_tokens; }
+void ForwardPass::set_profile(PassProfile* profile) { state_->profile = profile; }
 
 Result<ForwardPass> ForwardPass::make(const PassModel& model, int num_workers, std::int64_t max_tokens, std::uint64_t scratch_bytes) {
   auto state = std::make_unique<State>();
@@ -280,6 +300,7 @@ void ForwardPass::logits(sys::ThreadPool& pool, const PackedLinear& head, ConstM
   state.num_tokens = hidden.rows;
   state.taken.back().store(0, std::memory_order_relaxed);
   pool.run_on_all([&](int worker) {
+    if (state.profile != nullptr && worker == 0) state.profile->start();
     state.start_codes(worker, config.hidden_size, true);
     Rows& at = state.rows(worker);
     for (auto [r, end] = state.row_slice(worker); r < end; ++r) {
@@ -295,6 +316,7 @@ void ForwardPass::logits(sys::ThreadPool& pool, const PackedLinear& head, ConstM
         for (float& value : out.row(r)) value *= static_cast<float>(config.logit_scale);
       if (config.logit_softcap > 0.0) functions().soft_cap(out.row(r).data(), static_cast<float>(config.logit_softcap), out.cols);
     }
+    state.end_phase(worker, Phase::logits);
   });
 }
 

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "engine/int_model.h"
+#include "engine/pass_profile.h"
 #include "kernels/kv_attention/kv_attention.h"
 #include "sys/barrier.h"
 
@@ -43,6 +44,7 @@ class ForwardPass {
   ForwardPass(ForwardPass&&) noexcept;
 
   [[nodiscard]] std::int64_t max_tokens() const;
+  void set_profile(PassProfile* profile);  // null: none
   // tokens are valid, caches reserved.
   void run(sys::ThreadPool& pool, std::span<const std::int32_t> tokens, std::span<const Span> spans, MatrixView hidden);
   // out = head(norm(hidden)) for at most max_tokens rows.

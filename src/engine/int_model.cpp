@@ -67,13 +67,19 @@ const EngineOptions& IntModel::options() const { return state_->options; }
 PagedCache IntModel::make_cache() const { return PagedCache(state_->pages); }
 const PagePool& IntModel::pages() const { return state_->pages; }
 
-std::uint64_t IntModel::bytes_per_token() const {
+std::uint64_t IntModel::weight_bytes() const {
   std::uint64_t bytes = state_->head.weight.bytes();
   for (const Layer& layer : state_->layers)
     for (const PackedLinear& linear : layer.linears) bytes += linear.weight.bytes();
   return bytes;
 }
-std::uint64_t IntModel::weight_bytes() const { return bytes_per_token(); }
+
+std::int64_t IntModel::num_weights() const {
+  std::int64_t count = state_->head.rows() * state_->head.cols();
+  for (const Layer& layer : state_->layers)
+    for (const PackedLinear& linear : layer.linears) count += linear.rows() * linear.cols();
+  return count;
+}
 
 Result<IntModel> IntModel::load(const model::Checkpoint& checkpoint, sys::ThreadPool& pool, const EngineOptions& options) {
   QUERNEL_TRY_STATUS(check_options(options));
@@ -134,6 +140,8 @@ Status IntModel::forward(std::span<const std::int32_t> tokens, std::span<const S
   if (rows > 0) QUERNEL_TRY_STATUS(run());
   return ok_status();
 }
+
+void IntModel::set_profile(PassProfile* profile) { state_->pass->set_profile(profile); }
 
 void IntModel::logits(ConstMatrixView hidden, MatrixView out) {
   for (std::int64_t first = 0; first < hidden.rows; first += kMaxPassTokens) {

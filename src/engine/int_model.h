@@ -25,6 +25,8 @@
 
 namespace quernel::engine {
 
+class PassProfile;
+
 struct EngineOptions {
   int activation_bits = 8;               // 8, or 16: all linears read activations in two parts
   int kv_bits = 8;                       // 16, 8, 4
@@ -53,14 +55,16 @@ class IntModel {
   [[nodiscard]] const EngineOptions& options() const;
   [[nodiscard]] PagedCache make_cache() const;
   [[nodiscard]] const PagePool& pages() const;
-  [[nodiscard]] std::uint64_t weight_bytes() const;     // packed, resident
-  [[nodiscard]] std::uint64_t bytes_per_token() const;  // of weights, read for one token alone
+  [[nodiscard]] std::uint64_t weight_bytes() const;  // packed; all are read for a token
+  [[nodiscard]] std::int64_t num_weights() const;    // that a token is multiplied with
 
   // Runs the tokens of all spans, which `tokens` lists one span after another; caches grow by them. hidden [tokens, hidden_size] receives the
   // output of the last block. Errors: invalid_argument (token ids), limit_exceeded (cache; nothing has changed then).
   Status forward(std::span<const std::int32_t> tokens, std::span<const Span> spans, MatrixView hidden);
   // logits [rows, vocab] of some rows of hidden, with scale and soft cap.
   void logits(ConstMatrixView hidden, MatrixView out);
+  // Passes from now on add their times; null: none.
+  void set_profile(PassProfile* profile);
 
  private:
   struct State;

@@ -45,6 +45,13 @@ std::uint64_t PagePool::block_bytes(int bits) const {
   return static_cast<std::uint64_t>(layers_ * kv_heads_ * kv::page_layout(head_dim_, bits).bytes);
 }
 
+std::uint64_t PagePool::bytes_read(std::int64_t length) const {
+  const auto pages = static_cast<std::uint64_t>(length / kPageTokens + 1);
+  if (kv_bits_ != 4) return pages * block_bytes(kv_bits_);
+  const std::uint64_t open = std::min<std::uint64_t>(pages, 2);
+  return open * block_bytes(8) + (pages - open) * block_bytes(4);
+}
+
 PagePool::Block* PagePool::take(int bits) {
   std::vector<Block*>& free = free_[bits == 4 ? 1 : 0];
   if (!free.empty()) {

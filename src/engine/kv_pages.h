@@ -34,6 +34,8 @@ class PagePool {
   [[nodiscard]] std::uint64_t used_bytes() const { return used_; }
   [[nodiscard]] std::uint64_t block_bytes(int bits) const;
   [[nodiscard]] std::int64_t head_dim() const { return head_dim_; }
+  // What a token reads that has `length` others before it.
+  [[nodiscard]] std::uint64_t bytes_read(std::int64_t length) const;
   [[nodiscard]] std::int64_t pages_per_block() const { return layers_ * kv_heads_; }
 
   // A block with one holder, contents undefined; null where the budget is used up.

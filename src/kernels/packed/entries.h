@@ -7,13 +7,16 @@
 namespace quernel::kernels::packed {
 namespace avx512_vnni {
 void few(const Args& args) noexcept;
+std::int64_t spin(std::int64_t rounds) noexcept;
 void many(const Args& args) noexcept;
 }  // namespace avx512_vnni
 namespace avx_vnni {
 void few(const Args& args) noexcept;
+std::int64_t spin(std::int64_t rounds) noexcept;
 }
 namespace avx2 {
 void few(const Args& args) noexcept;
+std::int64_t spin(std::int64_t rounds) noexcept;
 }
 namespace reference {
 void few(const Args& args) noexcept;

@@ -14,6 +14,7 @@ struct Variant {
   Run few;
   Run many;                // null: few serves every number of rows
   std::int64_t many_from;  // rows from which many is faster
+  Spin spin;               // null: none
 };
 
 std::span<const Variant> variants();  // best first, the reference last

@@ -13,5 +13,6 @@ constexpr int kMaxRows = 4;  // two sums each, codes and a quad in 16 registers
 namespace quernel::kernels::packed::avx2 {
 
 void few(const Args& args) noexcept { run_few(args); }
+std::int64_t spin(std::int64_t rounds) noexcept { return run_spin(rounds); }
 
 }  // namespace quernel::kernels::packed::avx2

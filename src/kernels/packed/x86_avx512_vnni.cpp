@@ -14,6 +14,7 @@ constexpr int kMaxRows = 8;  // two sums each, codes and a quad in 32 registers
 namespace quernel::kernels::packed::avx512_vnni {
 
 void few(const Args& args) noexcept { run_few(args); }
+std::int64_t spin(std::int64_t rounds) noexcept { return run_spin(rounds); }
 void many(const Args& args) noexcept { run_many(args); }
 
 }  // namespace quernel::kernels::packed::avx512_vnni

@@ -1,0 +1,71 @@
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "api/bench_table.h"
+#include "api/failure.h"
+#include "api/loaded_model.h"
+#include "api/observer_sink.h"
+#include "engine/int_model.h"
+#include "quernel/quernel.h"
+#include "sys/cpu.h"
+#include "sys/memory.h"
+
+namespace quernel::api {
+namespace {
+
+engine::EngineOptions to_engine(const EngineOptions& options) {
+  return {.activation_bits = options.activation_bits, .kv_bits = options.kv_bits, .kv_budget = options.kv_budget};
+}
+
+std::vector<engine::SpeedCase> cases_of(const BenchOptions& options) {
+  std::vector<engine::SpeedCase> cases;
+  for (const std::int64_t depth : options.depths) {
+    for (const std::int64_t prompt : options.prompts)
+      if (prompt > 0) cases.push_back({.prompt = prompt, .depth = depth});
+    for (const std::int64_t generate : options.generates)
+      for (const std::int64_t batch : options.batches)
+        if (generate > 0) cases.push_back({.generate = generate, .depth = depth, .batch = batch});
+  }
+  return cases;
+}
+
+// The first run warms up what later ones find warm: its times are left out of a profile too.
+BenchRow measure(engine::IntModel& model, const engine::SpeedCase& what, const BenchOptions& options) {
+  engine::PassProfile profile;
+  if (options.profile) model.set_profile(&profile);
+  BenchRow row;
+  row.result = take(engine::measure_speed(model, what, options.repeats));
+  model.set_profile(nullptr);
+  if (options.profile) row.phase_seconds.assign(profile.seconds().begin(), profile.seconds().end());
+  row.ops_per_token = 2.0 * static_cast<double>(model.num_weights());
+  if (what.generate > 0) {
+    const std::uint64_t cache = model.pages().bytes_read(what.depth + what.generate / 2);
+    row.bytes_per_step = static_cast<double>(model.weight_bytes() + cache * static_cast<std::uint64_t>(what.batch));
+  }
+  return row;
+}
+
+}  // namespace
+
+Report bench(const BenchOptions& options, const Observer& observer) {
+  ObserverSink sink(observer);
+  const auto pool = make_pool(options.engine.threads);
+  BenchReport report;
+  report.model = options.engine.path;
+  report.cpu = sys::cpu_description();
+  report.threads = pool->num_threads();
+  report.activation_bits = options.engine.activation_bits;
+  report.kv_bits = options.engine.kv_bits;
+  report.limits = engine::measure_limits(*pool);
+  const auto start = std::chrono::steady_clock::now();
+  const model::Checkpoint checkpoint = take(model::Checkpoint::open(options.engine.path));
+  engine::IntModel model = take(engine::IntModel::load(checkpoint, *pool, to_engine(options.engine)));
+  report.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report.weight_megabytes = static_cast<double>(model.weight_bytes()) / 1e6;
+  for (const engine::SpeedCase& what : cases_of(options)) report.rows.push_back(measure(model, what, options));
+  report.resident_megabytes = static_cast<double>(sys::resident_bytes()) / 1e6;
+  return {dump_json(to_json(report)), to_table(report)};
+}
+
+}  // namespace quernel::api
