@@ -99,7 +99,7 @@ class Writer {
       manifest_.modules[origin.module->name].dequantized_sha256 = dequantized_sha256(*matrix);
       report_progress(origin.module->name);
     }
-    QUERNEL_TRY(const std::vector<std::byte> bytes, format_.pack(format_input_, *matrix, origin.part));
+    QUERNEL_TRY(const std::vector<std::byte> bytes, format_.pack.at(origin.part)(format_input_, *matrix));
     return sink(bytes);
   }
 
