@@ -3,6 +3,7 @@
 
 usage: cli_test.py QUERNEL        standard library only
 """
+import hashlib
 import json
 import os
 import pathlib
@@ -189,6 +190,25 @@ class Command(unittest.TestCase):
         self.assertTrue(report["checks"]["reload"])
         self.assertEqual(report["checks"]["logits_max_abs"], 0)
         quernel("verify", of("mix", "."), "--against", model)
+        self.a_kept_mix_is_not_made_again(of("mix", "."), compared, job)
+
+    def a_kept_mix_is_not_made_again(self, mix, compared, job):
+        """What an output looks like whose mix won: its candidates are gone."""
+        kept = self.folder / "kept_mix"
+        shutil.copytree(mix, kept)
+        path, sums = kept / "quernel/report.json", kept / "quernel/SHA256SUMS"
+        before = hashlib.sha256(path.read_bytes()).hexdigest()
+        path.write_text(json.dumps({**json.loads(path.read_text()), "auto": {**compared, "winner": "mix"}}))
+        after = hashlib.sha256(path.read_bytes()).hexdigest()
+        sums.write_text(sums.read_text().replace(before, after))
+        job = [kept if argument == job[3] else argument for argument in job]
+        self.assertTrue(json.loads(quernel(*job, "--resume", "--json")[0])["already_done"])
+        self.assertFalse(pathlib.Path(f"{kept}.auto").exists())
+        # Another job, or a damaged one, is not taken for it: the folder is in the way then.
+        quernel(*job, "--resume", "--calib-seed", 43, expect=1)
+        weights = kept / "gptq/model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1] + b"\x55")
+        quernel(*job, "--resume", expect=1)
 
     def test_auto_preprocessing_suits_the_bits_of_activations(self):
         out = self.folder / "auto_rounded"
