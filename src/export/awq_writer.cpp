@@ -7,11 +7,10 @@
 #include <set>
 
 #include "codec/int_pack_awq.h"
+#include "export/packer.h"
 
 namespace quernel::exporting {
 namespace {
-
-enum Part : std::size_t { kQweight, kQzeros, kScales };
 
 // What the kernels of vLLM and SGLang take.
 constexpr std::array<std::int64_t, 4> kKernelGroups{-1, 32, 64, 128};
@@ -66,26 +65,6 @@ std::vector<io::PlannedTensor> plan(const FormatInput& input, const model::Linea
           {module.name + ".scales", DType::f16, {groups, module.rows}}};
 }
 
-template <class T>
-std::vector<std::byte> bytes_of(const std::vector<T>& values) {
-  const auto bytes = std::as_bytes(std::span(values));
-  return {bytes.begin(), bytes.end()};
-}
-
-Result<std::vector<std::byte>> pack(const FormatInput& /*input*/, const codec::IntegerMatrix& matrix,
-                                    std::size_t index) {
-  switch (index) {
-    case kQweight: return bytes_of(codec::awq_qweight(matrix));
-    case kQzeros: return bytes_of(codec::awq_qzeros(matrix));
-    case kScales: {
-      QUERNEL_TRY(const std::vector<std::uint16_t> scales, codec::awq_scales(matrix));
-      return bytes_of(scales);
-    }
-    default: QUERNEL_CHECK(false, "tensor {} of an awq module", index);
-  }
-  return std::vector<std::byte>{};
-}
-
 Json dense_names(const FormatInput& input) {
   if (input.dense_modules.empty()) return nullptr;
   const std::set<std::string> quantized = quantized_places(input);
@@ -127,7 +106,7 @@ Format awq_format() {
           .check = check,
           .notes = notes,
           .plan = plan,
-          .pack = pack,
+          .pack = {packed<codec::awq_qweight>, packed<codec::awq_qzeros>, packed<codec::awq_scales>},
           .config = config,
           .config_file = nullptr};
 }

@@ -2,18 +2,17 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
+#include <array>
 
 #include "codec/int_pack.h"
 #include "codec/int_pack_compressed_tensors.h"
+#include "export/packer.h"
 
 namespace quernel::exporting {
 namespace {
 
 // The library release whose reader our output is tested with (tests/peers); 3-bit codes need 0.17 or later.
 constexpr const char* kLibraryVersion = "0.20.0";
-
-enum Part : std::size_t { kWeightPacked, kWeightScale, kWeightShape, kWeightZeroPoint };
 
 // Transformers dequantizes in the type of the stored scales: always where a module is asymmetric (see config below), else where it
 // is told to. F16 scales would give a float model weights rounded to half precision, up to 2^-11 of each off what was computed.
@@ -54,22 +53,11 @@ std::vector<io::PlannedTensor> plan(const FormatInput& input, const model::Linea
   return out;
 }
 
-template <class T>
-std::vector<std::byte> bytes_of(const T& values) {
-  const auto bytes = std::as_bytes(std::span(values));
-  return {bytes.begin(), bytes.end()};
+Result<std::vector<std::byte>> pack_scales(const FormatInput& input, const codec::IntegerMatrix& matrix) {
+  return codec::quantized_scales(matrix, stored_scale_dtype(input));
 }
 
-Result<std::vector<std::byte>> pack(const FormatInput& input, const codec::IntegerMatrix& matrix, std::size_t index) {
-  switch (index) {
-    case kWeightPacked: return bytes_of(codec::quantized_weight_packed(matrix));
-    case kWeightScale: return codec::quantized_scales(matrix, stored_scale_dtype(input));
-    case kWeightShape: return bytes_of(std::array<std::int64_t, 2>{matrix.rows, matrix.cols});
-    case kWeightZeroPoint: return bytes_of(codec::quantized_zero_points(matrix));
-    default: QUERNEL_CHECK(false, "tensor {} of a compressed-tensors module", index);
-  }
-  return std::vector<std::byte>{};
-}
+std::array<std::int64_t, 2> weight_shape(const codec::IntegerMatrix& matrix) { return {matrix.rows, matrix.cols}; }
 
 // Keys that the library does not know are an error inside weights and inside a group.
 Json weight_args(const model::QuantizationInfo& info) {
@@ -123,7 +111,8 @@ Format compressed_tensors_format() {
           .check = check,
           .notes = notes,
           .plan = plan,
-          .pack = pack,
+          .pack = {packed<codec::quantized_weight_packed>, pack_scales, packed<weight_shape>,
+                   packed<codec::quantized_zero_points>},
           .config = config,
           .config_file = nullptr};
 }

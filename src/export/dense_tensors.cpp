@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "tensor/half.h"
 
@@ -49,8 +50,48 @@ Status narrow_values(std::span<const float> values, DType dtype, const std::stri
   return ok_status();
 }
 
-DenseTensors::DenseTensors(const model::Checkpoint& source, const std::set<std::string>& quantized, DType gguf_dtype)
-    : source_(source) {
+namespace {
+
+Status stream_stored(const model::Checkpoint& from, const io::PlannedTensor& tensor, const io::ByteSink& sink) {
+  QUERNEL_TRY(const TensorView view, from.view(tensor.name));
+  if (view.dtype != tensor.dtype || view.shape != tensor.shape) {
+    return Error(Fault::unsupported, "a tensor of another origin does not take the place of the source's")
+        .in_file(from.path())
+        .in_tensor(tensor.name)
+        .expect(fmt::format("{} {}", to_string(tensor.dtype), to_string(tensor.shape)),
+                fmt::format("{} {}", to_string(view.dtype), to_string(view.shape)));
+  }
+  const std::size_t width = size_of(view.dtype);
+  std::vector<float> values;
+  for (std::size_t offset = 0; offset < view.bytes.size(); offset += kChunkElements * width) {
+    const auto part = view.bytes.subspan(offset, std::min(kChunkElements * width, view.bytes.size() - offset));
+    values.resize(part.size() / width);
+    QUERNEL_TRY_STATUS(to_float({view.dtype, {static_cast<std::int64_t>(values.size())}, part}, values));
+    if (const std::int64_t bad = first_nonfinite(values); bad >= 0) {
+      return nonfinite_error(tensor.name, values[static_cast<std::size_t>(bad)]);
+    }
+    QUERNEL_TRY_STATUS(sink(part));
+  }
+  return ok_status();
+}
+
+Status stream_decoded(const model::Checkpoint& from, const io::PlannedTensor& tensor, const io::ByteSink& sink) {
+  QUERNEL_TRY(const Matrix values, from.read(tensor.name));
+  const std::span<const float> all(values.data(), static_cast<std::size_t>(values.size()));
+  std::vector<std::byte> bytes;
+  for (std::size_t offset = 0; offset < all.size(); offset += kChunkElements) {
+    const auto part = all.subspan(offset, std::min(kChunkElements, all.size() - offset));
+    QUERNEL_TRY_STATUS(narrow_values(part, tensor.dtype, tensor.name, bytes));
+    QUERNEL_TRY_STATUS(sink(bytes));
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+DenseTensors::DenseTensors(const model::Checkpoint& source, const std::set<std::string>& quantized, DType gguf_dtype,
+                           TensorOrigin origin)
+    : source_(source), origin_(std::move(origin)) {
   const bool folder = source.kind() == model::CheckpointKind::hugging_face;
   const std::set<std::string> extra(source.extra_tensors().begin(), source.extra_tensors().end());
   const std::string head = std::string(model::kHeadModule) + ".weight";
@@ -70,38 +111,12 @@ DenseTensors::DenseTensors(const model::Checkpoint& source, const std::set<std::
 }
 
 Status DenseTensors::stream(const io::PlannedTensor& tensor, const io::ByteSink& sink) const {
-  const Status done = source_.kind() == model::CheckpointKind::hugging_face ? stream_stored(tensor, sink)
-                                                                            : stream_decoded(tensor, sink);
-  source_.release(tensor.name);
+  const model::Checkpoint* other = origin_ ? origin_(tensor.name) : nullptr;
+  const model::Checkpoint& from = other != nullptr ? *other : source_;
+  const bool stored = from.kind() == model::CheckpointKind::hugging_face;
+  const Status done = stored ? stream_stored(from, tensor, sink) : stream_decoded(from, tensor, sink);
+  from.release(tensor.name);
   return done;
-}
-
-Status DenseTensors::stream_stored(const io::PlannedTensor& tensor, const io::ByteSink& sink) const {
-  QUERNEL_TRY(const TensorView view, source_.view(tensor.name));
-  const std::size_t width = size_of(view.dtype);
-  std::vector<float> values;
-  for (std::size_t offset = 0; offset < view.bytes.size(); offset += kChunkElements * width) {
-    const auto part = view.bytes.subspan(offset, std::min(kChunkElements * width, view.bytes.size() - offset));
-    values.resize(part.size() / width);
-    QUERNEL_TRY_STATUS(to_float({view.dtype, {static_cast<std::int64_t>(values.size())}, part}, values));
-    if (const std::int64_t bad = first_nonfinite(values); bad >= 0) {
-      return nonfinite_error(tensor.name, values[static_cast<std::size_t>(bad)]);
-    }
-    QUERNEL_TRY_STATUS(sink(part));
-  }
-  return ok_status();
-}
-
-Status DenseTensors::stream_decoded(const io::PlannedTensor& tensor, const io::ByteSink& sink) const {
-  QUERNEL_TRY(const Matrix values, source_.read(tensor.name));
-  const std::span<const float> all(values.data(), static_cast<std::size_t>(values.size()));
-  std::vector<std::byte> bytes;
-  for (std::size_t offset = 0; offset < all.size(); offset += kChunkElements) {
-    const auto part = all.subspan(offset, std::min(kChunkElements, all.size() - offset));
-    QUERNEL_TRY_STATUS(narrow_values(part, tensor.dtype, tensor.name, bytes));
-    QUERNEL_TRY_STATUS(sink(bytes));
-  }
-  return ok_status();
 }
 
 }  // namespace quernel::exporting

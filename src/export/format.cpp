@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/contains.h"
 #include "export/awq_writer.h"
 #include "export/compressed_tensors_writer.h"
 #include "export/gptq_writer.h"
@@ -13,11 +14,6 @@
 
 namespace quernel::exporting {
 namespace {
-
-template <class T>
-bool contains(const std::vector<T>& values, const T& value) {
-  return std::find(values.begin(), values.end(), value) != values.end();
-}
 
 Status check_bits(const Format& format, const FormatInput& input) {
   if (contains(format.bits, input.info.bits)) return ok_status();

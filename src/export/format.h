@@ -35,6 +35,9 @@ struct FormatInput {
   DType model_dtype = DType::f16;            // what config.json calls the type of the weights: F16, BF16 or F32
 };
 
+// Bytes of one tensor of a module (export/packer.h makes them of the codec's functions).
+using Packer = Result<std::vector<std::byte>> (*)(const FormatInput& input, const codec::IntegerMatrix& matrix);
+
 struct Format {
   const char* name;     // as on the command line: "gptq"
   const char* summary;  // one sentence
@@ -52,9 +55,8 @@ struct Format {
   std::vector<std::string> (*notes)(const FormatInput& input);
   // Tensors of one module, names complete. The first holds the codes.
   std::vector<io::PlannedTensor> (*plan)(const FormatInput& input, const model::LinearModule& module);
-  // Bytes of the index-th tensor of plan().
-  Result<std::vector<std::byte>> (*pack)(const FormatInput& input, const codec::IntegerMatrix& matrix,
-                                         std::size_t index);
+  // One for each tensor of plan(), in its order; a plan may leave out the last ones.
+  std::vector<Packer> pack;
   // quantization_config of config.json.
   Json (*config)(const FormatInput& input, const std::string& version);
   // Name of a file that holds the same object beside config.json; null where there is none.

@@ -2,16 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
-
 #include "base/checked.h"
 #include "codec/int_pack.h"
 #include "codec/int_pack_gptq.h"
+#include "export/packer.h"
 
 namespace quernel::exporting {
 namespace {
-
-enum Part : std::size_t { kQweight, kQzeros, kScales, kGroupIndex };
 
 std::int64_t groups_of(const FormatInput& input, const model::LinearModule& module) {
   return input.info.group_size == -1 ? 1 : ceil_div(module.cols, input.info.group_size);
@@ -80,28 +77,11 @@ std::vector<io::PlannedTensor> plan(const FormatInput& input, const model::Linea
           {module.name + ".g_idx", DType::i32, {module.cols}}};
 }
 
-template <class T>
-std::vector<std::byte> bytes_of(const std::vector<T>& values) {
-  std::vector<std::byte> bytes(values.size() * sizeof(T));
-  if (!bytes.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
-  return bytes;
+std::vector<std::uint32_t> qzeros(const codec::IntegerMatrix& matrix) {
+  return codec::gptq_qzeros(matrix, matrix.symmetric ? codec::GptqZeros::v1 : codec::GptqZeros::v2);
 }
 
-Result<std::vector<std::byte>> pack(const FormatInput& /*input*/, const codec::IntegerMatrix& matrix,
-                                    std::size_t index) {
-  switch (index) {
-    case kQweight: return bytes_of(codec::gptq_qweight(matrix));
-    case kQzeros:
-      return bytes_of(codec::gptq_qzeros(matrix, matrix.symmetric ? codec::GptqZeros::v1 : codec::GptqZeros::v2));
-    case kScales: {
-      QUERNEL_TRY(const std::vector<std::uint16_t> scales, codec::gptq_scales(matrix));
-      return bytes_of(scales);
-    }
-    case kGroupIndex: return bytes_of(matrix.group_of_column);
-    default: QUERNEL_CHECK(false, "tensor {} of a gptq module", index);
-  }
-  return std::vector<std::byte>{};
-}
+std::vector<std::int32_t> g_idx(const codec::IntegerMatrix& matrix) { return matrix.group_of_column; }
 
 // PCRE that GPTQModel anchors at the start of the module's name.
 std::string pattern_of(const std::string& module) {
@@ -158,7 +138,7 @@ Format gptq_format() {
           .check = check,
           .notes = notes,
           .plan = plan,
-          .pack = pack,
+          .pack = {packed<codec::gptq_qweight>, packed<qzeros>, packed<codec::gptq_scales>, packed<g_idx>},
           .config = config,
           .config_file = "quantize_config.json"};
 }

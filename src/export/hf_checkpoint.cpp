@@ -27,7 +27,7 @@ class Writer {
         folder_(std::move(folder)),
         options_(options),
         progress_(progress),
-        dense_(*input.source, {input.modules.begin(), input.modules.end()}, options.gguf_dense_dtype) {
+        dense_(*input.source, {input.modules.begin(), input.modules.end()}, options.gguf_dense_dtype, input.origin) {
     out_.format = format.name;
     out_.folder = folder_;
     out_.notes = format.notes(format_input);
@@ -99,7 +99,7 @@ class Writer {
       manifest_.modules[origin.module->name].dequantized_sha256 = dequantized_sha256(*matrix);
       report_progress(origin.module->name);
     }
-    QUERNEL_TRY(const std::vector<std::byte> bytes, format_.pack(format_input_, *matrix, origin.part));
+    QUERNEL_TRY(const std::vector<std::byte> bytes, format_.pack.at(origin.part)(format_input_, *matrix));
     return sink(bytes);
   }
 
@@ -235,7 +235,7 @@ MatrixReader reader_of(const model::QuantizedModel& model) {
 }
 
 ExportInput input_of(const model::Checkpoint& source, const model::QuantizedModel& model) {
-  ExportInput input{&source, model.info, {}, reader_of(model)};
+  ExportInput input{&source, model.info, {}, reader_of(model), {}};
   for (const auto& [name, matrix] : model.modules) input.modules.push_back(name);
   return input;
 }

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "export/dense_tensors.h"
 #include "export/format.h"
 #include "export/output_folder.h"
 #include "model/checkpoint.h"
@@ -38,6 +39,7 @@ struct ExportInput {
   model::QuantizationInfo info;
   std::vector<std::string> modules;  // names of the quantized ones
   MatrixReader read;
+  TensorOrigin origin{};  // of tensors that are not the source's own; may be empty
 };
 ExportInput input_of(const model::Checkpoint& source, const model::QuantizedModel& model);
 

@@ -7,12 +7,11 @@
 
 #include "base/checked.h"
 #include "codec/two_level.h"
+#include "export/packer.h"
 #include "model/quantization_config.h"
 
 namespace quernel::exporting {
 namespace {
-
-enum Part : std::size_t { kCodes, kGroups, kScales };
 
 // What the integer kernels sum between two scales.
 constexpr std::array<std::int64_t, 4> kGroupSizes{-1, 32, 64, 128};
@@ -37,17 +36,6 @@ std::vector<io::PlannedTensor> plan(const FormatInput& input, const model::Linea
   return {{module.name + ".codes", DType::u8, {module.rows, ceil_div<std::int64_t>(module.cols, 2)}},
           {module.name + ".groups", DType::u8, {module.rows, groups}},
           {module.name + ".scales", input.info.scale_dtype, {module.rows}}};
-}
-
-Result<std::vector<std::byte>> pack(const FormatInput& /*input*/, const codec::IntegerMatrix& matrix,
-                                    std::size_t index) {
-  switch (index) {
-    case kCodes: return codec::two_level_codes(matrix);
-    case kGroups: return codec::two_level_groups(matrix);
-    case kScales: return codec::two_level_scales(matrix);
-    default: QUERNEL_CHECK(false, "tensor {} of a quernel module", index);
-  }
-  return std::vector<std::byte>{};
 }
 
 Json config(const FormatInput& input, const std::string& version) {
@@ -80,7 +68,7 @@ Format quernel_format() {
           .check = check,
           .notes = notes,
           .plan = plan,
-          .pack = pack,
+          .pack = {packed<codec::two_level_codes>, packed<codec::two_level_groups>, packed<codec::two_level_scales>},
           .config = config,
           .config_file = nullptr};
 }

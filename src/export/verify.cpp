@@ -178,8 +178,16 @@ std::string dense_difference(const DenseTensors& dense, const io::PlannedTensor&
   return streamed.ok() ? where : to_string(streamed.error());
 }
 
-Check check_dense(const model::Checkpoint& written, const Manifest& manifest, const model::Checkpoint& source) {
-  const DenseTensors dense(source, quantized_modules(manifest), gguf_dense_dtype(manifest));
+// What a checkpoint is held against.
+struct Reference {
+  const model::Checkpoint* source = nullptr;  // null: nothing was given
+  TensorOrigin origin;                        // as the writer was given it
+  bool by_user = false;                       // the model that the job was given, not what its transforms made of it
+};
+
+Check check_dense(const model::Checkpoint& written, const Manifest& manifest, const Reference& reference) {
+  const DenseTensors dense(*reference.source, quantized_modules(manifest), gguf_dense_dtype(manifest),
+                           reference.origin);
   for (const io::PlannedTensor& tensor : dense.plan()) {
     const std::string where = dense_difference(dense, tensor, written);
     if (!where.empty()) return failed("dense", fmt::format("{}: {}", tensor.name, where));
@@ -187,8 +195,10 @@ Check check_dense(const model::Checkpoint& written, const Manifest& manifest, co
   return passed("dense", static_cast<std::int64_t>(dense.plan().size()));
 }
 
-Result<ModuleCloseness> closeness_of(const model::Checkpoint& written, const model::Checkpoint& source,
+Result<ModuleCloseness> closeness_of(const model::Checkpoint& written, const Reference& reference,
                                      const std::string& name) {
+  const model::Checkpoint* other = reference.origin ? reference.origin(name + ".weight") : nullptr;
+  const model::Checkpoint& source = other != nullptr ? *other : *reference.source;
   QUERNEL_TRY(const codec::IntegerMatrix matrix, written.read_quantized(name));
   QUERNEL_TRY(const Matrix weight, source.read_weight(name));
   if (weight.rows() != matrix.rows || weight.cols() != matrix.cols) {
@@ -218,12 +228,12 @@ Result<ModuleCloseness> closeness_of(const model::Checkpoint& written, const mod
   return out;
 }
 
-Check check_closeness(const model::Checkpoint& written, const Manifest& manifest, const model::Checkpoint& source,
+Check check_closeness(const model::Checkpoint& written, const Manifest& manifest, const Reference& reference,
                       std::vector<ModuleCloseness>& list) {
   const double bound = closeness_bound(written.quantization() ? written.quantization()->bits : 0);
   std::string first;
   for (const auto& [name, module] : manifest.modules) {
-    auto one = closeness_of(written, source, name);
+    auto one = closeness_of(written, reference, name);
     if (!one.ok()) return failed("closeness", to_string(one.error()));
     if (!(one->relative_error <= bound) && !(one->rms_steps <= kMostSteps) && first.empty()) {
       first = fmt::format("{}: relative error {:.4f} is above {}, {:.2f} steps of the grid above {}", name,
@@ -249,23 +259,22 @@ std::optional<model::Checkpoint> check_alone(const std::string& folder, const Ma
   return std::move(*written);
 }
 
-// `by_user`: the source is the model that the job was given, not what its transforms made of it.
-void check_against(const model::Checkpoint& written, const Manifest& manifest, const model::Checkpoint* source,
-                   bool by_user, Verification& out) {
-  if (source == nullptr) {
+void check_against(const model::Checkpoint& written, const Manifest& manifest, const Reference& reference,
+                   Verification& out) {
+  if (reference.source == nullptr) {
     out.checks.push_back(skipped("dense", "no source given"));
     out.checks.push_back(skipped("closeness", "no source given"));
     return;
   }
-  if (by_user && manifest.source.contains("prepared_by")) {
+  if (reference.by_user && manifest.source.contains("prepared_by")) {
     const std::string why = fmt::format("the source was changed before ({}); its weights are not these weights",
                                         manifest.source.at("prepared_by").dump());
     out.checks.push_back(skipped("dense", why));
     out.checks.push_back(skipped("closeness", why));
     return;
   }
-  out.checks.push_back(check_dense(written, manifest, *source));
-  out.checks.push_back(check_closeness(written, manifest, *source, out.closeness));
+  out.checks.push_back(check_dense(written, manifest, reference));
+  out.checks.push_back(check_closeness(written, manifest, reference, out.closeness));
 }
 
 // A folder whose manifest cannot be read is still worth a look at its files, if it has a list of them.
@@ -327,7 +336,7 @@ Result<Verification> verify_checkpoint(const std::string& folder, const model::C
   QUERNEL_TRY(const Manifest manifest, manifest_or_damage(folder, out));
   if (!out.checks.empty()) return out;
   const std::optional<model::Checkpoint> written = check_alone(folder, manifest, out);
-  if (written) check_against(*written, manifest, source, true, out);
+  if (written) check_against(*written, manifest, {source, {}, true}, out);
   return out;
 }
 
@@ -339,7 +348,7 @@ Result<Verification> verify_result(const std::string& folder, const ExportInput&
   const std::optional<model::Checkpoint> written = check_alone(folder, manifest, out);
   if (!written) return out;
   out.checks.push_back(check_results(*written, expected));
-  check_against(*written, manifest, expected.source, false, out);
+  check_against(*written, manifest, {expected.source, expected.origin, false}, out);
   return out;
 }
 

@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <cctype>
 #include <string_view>
 
+#include "base/contains.h"
 #include "codec/int_pack_awq.h"
 #include "model/json_fields.h"
 #include "model/quantization_fields.h"
@@ -23,11 +23,6 @@ constexpr std::array<std::string_view, 3> kOtherNames{"gemv", "gemv_fast", "llm-
 std::string lower(std::string text) {
   for (char& letter : text) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
   return text;
-}
-
-template <std::size_t count>
-bool contains(const std::array<std::string_view, count>& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 Status read_version(const Json& object, QuantizationConfig& config) {

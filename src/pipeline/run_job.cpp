@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "pipeline/job_files.h"
 #include "pipeline/module_store.h"
+#include "pipeline/recording_sink.h"
 #include "pipeline/report.h"
 #include "pipeline/step1_load.h"
 #include "pipeline/step2_sample.h"
@@ -20,37 +22,11 @@
 #include "pipeline/work_dir.h"
 #include "sys/atomic_file.h"
 #include "sys/clock.h"
-#include "sys/json_file.h"
 #include "transform/transform.h"
 
 namespace quernel::pipeline {
 
 namespace {
-
-// Passes everything on and keeps the warnings for the report.
-class RecordingSink final : public sys::ProgressSink {
- public:
-  explicit RecordingSink(sys::ProgressSink& next) : next_(next) {}
-  void on_progress(const sys::ProgressEvent& event) override { next_.on_progress(event); }
-  void on_note(const std::string& text) override { next_.on_note(text); }
-  void on_warning(const std::string& text) override {
-    warnings_.push_back(text);
-    next_.on_warning(text);
-  }
-  [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
-
- private:
-  sys::ProgressSink& next_;
-  std::vector<std::string> warnings_;
-};
-
-std::string identity_path(const std::string& output) { return output + "/quernel/job.json"; }
-
-// An output that says it is this very job's. It counts as done only once the work directory is gone: that goes last.
-bool is_finished(const std::string& output, const Json& identity) {
-  const auto stored = sys::read_json(identity_path(output));
-  return stored.ok() && !first_difference(*stored, identity).has_value();
-}
 
 // What the job will write at most: the store's bytes and each format's, before the long work begins.
 Status check_disk(const QuantizeJob& job, const LoadedSource& source, const std::string& work_path) {
@@ -74,32 +50,16 @@ std::string plan_note(const QuantizeJob& job, const LoadedSource& source, const 
                      source.quantized_parameters / 1'000'000, source.parameters / 1'000'000, plan.numerics);
 }
 
-void fill_totals(const LoadedSource& source, const std::vector<exporting::ExportedCheckpoint>& written,
-                 JobReport& report) {
-  report.parameters = source.parameters;
-  report.quantized_parameters = source.quantized_parameters;
-  report.bytes_in = source.bytes;
-  report.bytes_out = written.front().tensor_bytes;
-  report.decoder_bits_per_weight =
-      8.0 * static_cast<double>(written.front().quantized_bytes) / static_cast<double>(source.quantized_parameters);
-  report.model_bits_per_weight =
-      8.0 * static_cast<double>(written.front().tensor_bytes) / static_cast<double>(source.parameters);
-}
-
-Status write_reports(const std::string& output, const std::vector<exporting::ExportedCheckpoint>& written,
-                     const Json& json, const JobReport& report, const Json& identity) {
-  QUERNEL_TRY_STATUS(sys::make_folders(output + "/quernel"));
-  QUERNEL_TRY_STATUS(sys::write_file(output + "/quernel/report.json", dump_json(json, 1) + "\n"));
-  QUERNEL_TRY_STATUS(sys::write_file(output + "/quernel/layers.csv", layers_csv(report)));
-  QUERNEL_TRY_STATUS(sys::write_file(identity_path(output), dump_json(identity, 1) + "\n"));
-  for (const exporting::ExportedCheckpoint& checkpoint : written)
-    QUERNEL_TRY_STATUS(exporting::write_checksums(checkpoint.folder));
-  // The folder that holds several checkpoints lists all of their files too, once those lists are final.
-  if (written.size() > 1) return exporting::write_checksums(output);
-  return {};
-}
-
 }  // namespace
+
+JobOutcome already_done(const std::string& output) {
+  JobOutcome outcome;
+  outcome.report.output = output;
+  outcome.report.already_done = true;
+  outcome.json = {{"output", output}, {"already_done", true}};
+  outcome.text = report_text(outcome.report);
+  return outcome;
+}
 
 Result<JobOutcome> run_job(const QuantizeJob& job, sys::ProgressSink& progress) {
   const sys::Stopwatch watch;
@@ -117,12 +77,7 @@ Result<JobOutcome> run_job(const QuantizeJob& job, sys::ProgressSink& progress) 
   report.formats = job.formats;
   const std::string work_path = job.work_dir.empty() ? job.output + ".job" : job.work_dir;
   WorkDir::remove_leaving(work_path);
-  if (job.resume && !WorkDir::exists(work_path) && is_finished(job.output, identity)) {
-    report.already_done = true;
-    outcome.json = {{"output", job.output}, {"already_done", true}};
-    outcome.text = report_text(report);
-    return outcome;
-  }
+  if (job.resume && !WorkDir::exists(work_path) && is_finished(job.output, identity)) return already_done(job.output);
   QUERNEL_TRY_STATUS(
       exporting::check_export(source.checkpoint, plan.info, module_names(source), job.output, export_options(job)));
   QUERNEL_TRY_STATUS(check_disk(job, source, work_path));

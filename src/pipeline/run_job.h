@@ -19,6 +19,9 @@ struct JobOutcome {
   std::string text;  // for the terminal
 };
 
+// What a job says that met its own finished output.
+JobOutcome already_done(const std::string& output);
+
 Result<JobOutcome> run_job(const QuantizeJob& job, sys::ProgressSink& progress);
 
 }  // namespace quernel::pipeline

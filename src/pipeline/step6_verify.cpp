@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "codec/integer_matrix.h"
-#include "pipeline/logit_check.h"
 #include "pipeline/step5_write.h"
 
 namespace quernel::pipeline {
@@ -29,6 +28,15 @@ std::int64_t compared(const exporting::Verification& verification, const char* n
 
 }  // namespace
 
+Result<LogitVerdict> judge_logits(const LogitDifference& difference, const std::string& folder) {
+  const LogitVerdict verdict{difference.max_abs, 0.0};
+  if (!(verdict.max_abs <= verdict.tolerance))
+    return Error(Fault::verification_failed, "logits of the written checkpoint are not those that were computed")
+        .in_file(folder)
+        .expect(fmt::format("within {:.3g}", verdict.tolerance), fmt::format("{:.3g}", verdict.max_abs));
+  return verdict;
+}
+
 Result<LogitVerdict> check_logits(const model::Checkpoint& source, const std::string& folder,
                                   const exporting::MatrixReader& read, sys::ThreadPool& pool) {
   QUERNEL_TRY(const model::Checkpoint output, model::Checkpoint::open(folder));
@@ -44,35 +52,39 @@ Result<LogitVerdict> check_logits(const model::Checkpoint& source, const std::st
   // taken as written, so that the logits must agree to the last bit for every source.
   const bool rounded = source.kind() == model::CheckpointKind::gguf;
   QUERNEL_TRY(const LogitDifference difference, compare_logits(rounded ? output : source, put_solved, output, pool));
-  const LogitVerdict verdict{difference.max_abs, 0.0};
-  if (!(verdict.max_abs <= verdict.tolerance))
-    return Error(Fault::verification_failed, "logits of the written checkpoint are not those that were computed")
-        .in_file(folder)
-        .expect(fmt::format("within {:.3g}", verdict.tolerance), fmt::format("{:.3g}", verdict.max_abs));
-  return verdict;
+  return judge_logits(difference, folder);
 }
 
-Result<VerifyReport> step6_verify(const LoadedSource& source, const JobPlan& plan, const ModuleStore& store,
-                                  const std::vector<exporting::ExportedCheckpoint>& written, sys::ThreadPool& pool,
-                                  sys::ProgressSink& progress) {
+Result<VerifyReport> verify_written(const exporting::ExportInput& expected,
+                                    const std::vector<exporting::ExportedCheckpoint>& written, const LogitJudge& logits,
+                                    sys::ProgressSink& progress) {
   VerifyReport report;
-  exporting::ExportInput expected;
-  expected.source = &source.checkpoint;
-  expected.info = plan.info;
-  expected.modules = module_names(source);
-  expected.read = store_reader(store);
   for (const exporting::ExportedCheckpoint& checkpoint : written) {
     progress.on_note(fmt::format("verify {}", checkpoint.folder));
     QUERNEL_TRY(const exporting::Verification verification, exporting::verify_result(checkpoint.folder, expected));
     QUERNEL_TRY_STATUS(first_failure(verification));
     report.modules_equal += compared(verification, "modules");
     report.tensors_equal += compared(verification, "dense");
-    QUERNEL_TRY(const LogitVerdict verdict, check_logits(source.checkpoint, checkpoint.folder, expected.read, pool));
+    QUERNEL_TRY(const LogitVerdict verdict, logits(checkpoint.folder));
     report.logits_max_abs = std::max(report.logits_max_abs, verdict.max_abs);
     report.logits_tolerance = verdict.tolerance;
   }
   report.passed = true;
   return report;
+}
+
+Result<VerifyReport> step6_verify(const LoadedSource& source, const JobPlan& plan, const ModuleStore& store,
+                                  const std::vector<exporting::ExportedCheckpoint>& written, sys::ThreadPool& pool,
+                                  sys::ProgressSink& progress) {
+  exporting::ExportInput expected;
+  expected.source = &source.checkpoint;
+  expected.info = plan.info;
+  expected.modules = module_names(source);
+  expected.read = store_reader(store);
+  const auto logits = [&](const std::string& folder) {
+    return check_logits(source.checkpoint, folder, expected.read, pool);
+  };
+  return verify_written(expected, written, logits, progress);
 }
 
 }  // namespace quernel::pipeline

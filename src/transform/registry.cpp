@@ -97,6 +97,14 @@ bool needs_runtime(const TransformSpec& spec) {
   return rotates && (spec.quarot_qk || spec.quarot_down);
 }
 
+// Factors and orders that are searched site by site are those of pairs.h, which never span two blocks.
+bool keeps_stream(const std::vector<std::string>& chain) {
+  return std::all_of(chain.begin(), chain.end(), [](const std::string& name) {
+    const auto row = find_transform(name);
+    return row.ok() && (*row)->needs_statistics();
+  });
+}
+
 Status check_chain(const TransformSpec& spec, const model::ModelConfig& config) {
   for (const std::string& name : spec.chain) {
     QUERNEL_TRY(const Transform* transform, find_transform(name));

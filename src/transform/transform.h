@@ -111,6 +111,10 @@ Json chain_options(const TransformSpec& spec);
 // The changed model needs transforms while it runs, which only formats of our own can say.
 bool needs_runtime(const TransformSpec& spec);
 
+// The residual stream stays the source's: what the chain changes, it folds between linears and norms of one block, so that a block
+// computes what the source's does and may stand among blocks of another chain that keeps it.
+bool keeps_stream(const std::vector<std::string>& chain);
+
 // All rows of the chain agree with the model. Errors: unsupported.
 Status check_chain(const TransformSpec& spec, const model::ModelConfig& config);
 

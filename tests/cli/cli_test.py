@@ -3,6 +3,7 @@
 
 usage: cli_test.py QUERNEL        standard library only
 """
+import hashlib
 import json
 import os
 import pathlib
@@ -15,6 +16,15 @@ import unittest
 import tiny_model
 
 PROGRAM = os.path.abspath(sys.argv[1])
+
+
+def tensors_of(path):
+    """The tensors of a safetensors file: name -> (dtype, shape, bytes)."""
+    raw = pathlib.Path(path).read_bytes()
+    start = 8 + int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8:start])
+    return {name: (entry["dtype"], entry["shape"], raw[start + entry["data_offsets"][0]:start + entry["data_offsets"][1]])
+            for name, entry in header.items() if name != "__metadata__"}
 
 
 def quernel(*arguments, stdin=None, env=None, expect=0):
@@ -131,8 +141,10 @@ class Command(unittest.TestCase):
         stdout, _ = quernel(*job, "--json")
         compared = json.loads(stdout)["auto"]
         rows = {row["name"]: row for row in compared["candidates"]}
-        self.assertEqual(set(rows), {"gptq", "awq+gptq", "quarot+gptq", "awq+awq"})
-        self.assertEqual(rows[compared["winner"]]["kld"], min(row["kld"] for row in rows.values()))
+        self.assertEqual(set(rows), {"gptq", "awq+gptq", "quarot+gptq", "awq+awq", "mix"})
+        judged = {name: row["kld"] for name, row in rows.items() if "kld" in row}
+        self.assertEqual(judged[compared["winner"]], min(judged.values()))
+        self.assertGreaterEqual(set(judged), {"gptq", "awq+gptq", "quarot+gptq", "awq+awq"})
         self.assertFalse(pathlib.Path(f"{out}.auto").exists())
         quernel("verify", out, "--against", self.model)
         self.assertEqual(json.loads((out / "quernel/report.json").read_text())["auto"], compared)
@@ -142,14 +154,67 @@ class Command(unittest.TestCase):
         # One candidate as a job of its own gives the same bytes.
         alone = self.folder / "auto_alone"
         winner = compared["winner"].split("+")
+        self.assertNotEqual(winner, ["mix"], "another seed for this test, please")
         quernel("quantize", self.model, "-o", alone, *self.job(), "--method", winner[-1], "--preprocess", "+".join(winner[:-1]) or "none")
         self.assertEqual((alone / "model.safetensors").read_bytes(), (out / "model.safetensors").read_bytes())
+
+    def test_auto_mixes_blocks(self):
+        model = tiny_model.write(self.folder / "mixed_model", seed=3, layers=4)
+        out = self.folder / "mixed"
+        job = ["quantize", model, "-o", out, *self.job(), "--method", "auto", "--format", "gptq,compressed-tensors", "--keep-work-dir"]
+        compared = json.loads(quernel(*job, "--json")[0])["auto"]
+        rows = {row["name"]: row for row in compared["candidates"]}
+        judged = {name: row["kld"] for name, row in rows.items() if "kld" in row}
+        self.assertIn("mix", judged, rows["mix"])
+        self.assertEqual(judged[compared["winner"]], min(judged.values()))
+
+        def of(name, file):
+            return out / file if name == compared["winner"] else pathlib.Path(f"{out}.auto") / name / file
+
+        self.assertEqual([block["layer"] for block in compared["blocks"]], [0, 1, 2, 3])
+        taken = [block["taken"] for block in compared["blocks"]]
+        self.assertGreater(len(set(taken)), 1)
+        for block in compared["blocks"]:
+            self.assertEqual(set(block["errors"]), {"gptq", "awq+gptq", "awq+awq"})  # quarot's stream is another
+            self.assertEqual(block["errors"][block["taken"]], min(block["errors"].values()))
+        for part in ("gptq", "compressed-tensors"):
+            file = f"{part}/model.safetensors"
+            tensors = {name: tensors_of(of(name, file)) for name in {*taken, "mix"}}
+            for name, tensor in tensors["mix"].items():
+                block = taken[int(name.split(".")[2])] if ".layers." in name else taken[0]
+                self.assertEqual(tensor, tensors[block][name], name)
+            self.assertTrue(any(tensors["mix"][name] != tensors[taken[0]][name] for name in tensors["mix"]))
+        report = json.loads(of("mix", "quernel/report.json").read_text())
+        self.assertEqual(report["method"]["name"], "mix")
+        self.assertEqual([row["candidate"] for row in report["layers"][::7]], taken)
+        self.assertTrue(report["checks"]["reload"])
+        self.assertEqual(report["checks"]["logits_max_abs"], 0)
+        quernel("verify", of("mix", "."), "--against", model)
+        self.a_kept_mix_is_not_made_again(of("mix", "."), compared, job)
+
+    def a_kept_mix_is_not_made_again(self, mix, compared, job):
+        """What an output looks like whose mix won: its candidates are gone."""
+        kept = self.folder / "kept_mix"
+        shutil.copytree(mix, kept)
+        path, sums = kept / "quernel/report.json", kept / "quernel/SHA256SUMS"
+        before = hashlib.sha256(path.read_bytes()).hexdigest()
+        path.write_text(json.dumps({**json.loads(path.read_text()), "auto": {**compared, "winner": "mix"}}))
+        after = hashlib.sha256(path.read_bytes()).hexdigest()
+        sums.write_text(sums.read_text().replace(before, after))
+        job = [kept if argument == job[3] else argument for argument in job]
+        self.assertTrue(json.loads(quernel(*job, "--resume", "--json")[0])["already_done"])
+        self.assertFalse(pathlib.Path(f"{kept}.auto").exists())
+        # Another job, or a damaged one, is not taken for it: the folder is in the way then.
+        quernel(*job, "--resume", "--calib-seed", 43, expect=1)
+        weights = kept / "gptq/model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1] + b"\x55")
+        quernel(*job, "--resume", expect=1)
 
     def test_auto_preprocessing_suits_the_bits_of_activations(self):
         out = self.folder / "auto_rounded"
         stdout, _ = quernel("quantize", self.model, "-o", out, *self.job(), "--preprocess", "auto", "--act-bits", "8", "--json")
         rows = json.loads(stdout)["auto"]["candidates"]
-        self.assertEqual([row["name"] for row in rows], ["gptq", "smoothquant+gptq", "quarot+gptq", "smoothquant+quarot+gptq"])
+        self.assertEqual([row["name"] for row in rows], ["gptq", "smoothquant+gptq", "quarot+gptq", "smoothquant+quarot+gptq", "mix"])
         _, error = quernel("quantize", self.model, "-o", self.folder / "never", *self.job(), "--method", "auto", "--format", "nope", expect=None)
         self.assertIn("no method fits these bits and formats", error)
 

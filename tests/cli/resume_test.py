@@ -21,9 +21,9 @@ NOT_COMPARED = {"quernel/report.json", "quernel/layers.csv", "quernel/SHA256SUMS
 
 
 class Bench:
-    def __init__(self, program, shim, folder, extra=()):
+    def __init__(self, program, shim, folder, extra=(), model=None):
         self.program, self.shim, self.folder, self.extra = program, shim, folder, extra
-        self.model = folder / "model"
+        self.model = model or folder / "model"
         if not self.model.exists():
             tiny_model.write(self.model)
         self.text = tiny_model.calibration_text(folder / "calib.txt")
@@ -58,7 +58,7 @@ class Bench:
 
     def clean(self, out):
         shutil.rmtree(out, ignore_errors=True)
-        for suffix in (".job", ".job.finished"):
+        for suffix in (".job", ".job.finished", ".auto"):
             shutil.rmtree(f"{out}{suffix}", ignore_errors=True)
 
 
@@ -94,6 +94,24 @@ def prepared_job(program, shim, folder, points):
     calls = int((folder / "count").read_text())
     for i in range(points):
         killed_and_resumed(bench, out, reference, 1 + round(i * (calls - 1) / max(points - 1, 1)))
+    return bench
+
+
+def auto_job(program, shim, folder, points):
+    """The same of the choice among candidates and of the mix of their blocks."""
+    model = folder / "auto_model"
+    tiny_model.write(model, seed=3, layers=4)  # blocks of two candidates: cli_test.py mixes them
+    bench = Bench(program, shim, folder, ["--method", "auto"], model)
+    out = folder / "auto_out"
+    bench.run(out, "--threads", "1")
+    reference = bench.digest(out)
+    bench.clean(out)
+    bench.run(out, "--threads", "2", env={"LD_PRELOAD": bench.shim, "QUERNEL_KILL_COUNT": str(folder / "count")})
+    bench.check("auto, 2 threads", bench.digest(out) == reference)
+    calls = int((folder / "count").read_text())
+    for i in range(points):
+        # From the last candidate on: what one job does when it is killed is tested above.
+        killed_and_resumed(bench, out, reference, round(calls * (0.75 + 0.25 * i / max(points - 1, 1))))
     return bench
 
 
@@ -142,9 +160,10 @@ def main():
         bench.check("interrupted and resumed", bench.digest(out) == reference)
         bench.run(out, "--resume")
         bench.check("resuming a finished job changes nothing", bench.digest(out) == reference)
-        prepared = prepared_job(bench.program, bench.shim, folder, max(points // 5, 2))
-        bench.passed += prepared.passed
-        bench.failed += prepared.failed
+        for more in (prepared_job(bench.program, bench.shim, folder, max(points // 5, 2)),
+                     auto_job(bench.program, bench.shim, folder, max(points // 50, 2))):
+            bench.passed += more.passed
+            bench.failed += more.failed
         print(f"{len(chosen)} crash points of {calls}")
         print(f"{bench.passed} passed, {bench.failed} failed")
         return 1 if bench.failed else 0

@@ -37,7 +37,7 @@ TEST(CompressedTensorsWriter, ScalesAreWideWhereFloatLoadingNeedsIt) {
         input.compact_scales = compact;
         const bool wide = !compact && (!symmetric || model_dtype == DType::f32);
         EXPECT_EQ(format.plan(input, input.modules[0])[1].dtype, wide ? DType::f32 : DType::f16);
-        const auto bytes = format.pack(input, counting_matrix(symmetric), 1);
+        const auto bytes = format.pack.at(1)(input, counting_matrix(symmetric));
         ASSERT_TRUE(bytes.ok());
         ASSERT_EQ(bytes->size(), wide ? 64U : 32U);
         if (!wide) continue;

@@ -43,7 +43,7 @@ inline codec::IntegerMatrix counting_matrix(bool symmetric) {
 inline Words words_of(const Format& format, const codec::IntegerMatrix& matrix, std::size_t part) {
   FormatInput input = counting_input(matrix.symmetric);
   input.compact_scales = true;
-  const auto bytes = format.pack(input, matrix, part);
+  const auto bytes = format.pack.at(part)(input, matrix);
   EXPECT_TRUE(bytes.ok());
   Words words(bytes->size() / 4);
   std::memcpy(words.data(), bytes->data(), bytes->size());

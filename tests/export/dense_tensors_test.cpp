@@ -59,6 +59,41 @@ TEST(DenseTensors, QuantizedModulesLeaveTheirBias) {
   EXPECT_THAT(names, testing::Contains("model.layers.1.self_attn.q_proj.weight"));
 }
 
+TEST(DenseTensors, AnotherCheckpointMayGiveSomeOfThem) {
+  const test::TempFolder temp;
+  test::write_tiny_model(temp / "source", {});
+  test::write_tiny_model(temp / "other", {.outlier = 9.0F});  // differs in down_proj
+  const auto source = model::Checkpoint::open(temp / "source").value();
+  const auto other = model::Checkpoint::open(temp / "other").value();
+  const std::string moved = "model.layers.1.mlp.down_proj.weight";
+  const DenseTensors dense(source, {}, DType::f16,
+                           [&](const std::string& name) { return name == moved ? &other : nullptr; });
+  for (const io::PlannedTensor& tensor : dense.plan()) {
+    const auto bytes = collect(dense, tensor).value();
+    const auto same = [&](const model::Checkpoint& checkpoint) {
+      const auto view = checkpoint.view(tensor.name).value();
+      return std::equal(bytes.begin(), bytes.end(), view.bytes.begin(), view.bytes.end());
+    };
+    EXPECT_EQ(same(source), tensor.name != moved) << tensor.name;
+    if (tensor.name == moved) {
+      EXPECT_TRUE(same(other));
+    }
+  }
+}
+
+TEST(DenseTensors, AnotherCheckpointsTypeMustBeTheSources) {
+  const test::TempFolder temp;
+  test::write_tiny_model(temp / "source", {});
+  test::write_tiny_model(temp / "other", {.dtype = DType::bf16});
+  const auto source = model::Checkpoint::open(temp / "source").value();
+  const auto other = model::Checkpoint::open(temp / "other").value();
+  const DenseTensors dense(source, {}, DType::f16, [&](const std::string&) { return &other; });
+  const auto bytes = collect(dense, dense.plan().front());
+  ASSERT_FALSE(bytes.ok());
+  EXPECT_EQ(bytes.error().fault, Fault::unsupported);
+  EXPECT_EQ(bytes.error().tensor, dense.plan().front().name);
+}
+
 TEST(DenseTensors, RefusesNonfiniteWeightsByName) {
   for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
     const test::TempFolder temp;

@@ -71,6 +71,14 @@ TEST(TransformRegistry, OptionsAreSet) {
   EXPECT_FALSE(options.contains("awq-ratios"));
 }
 
+TEST(TransformRegistry, OnlyRotationsChangeTheStream) {
+  EXPECT_TRUE(keeps_stream({}));
+  for (const char* name : {"smoothquant", "awq", "reorder"}) EXPECT_TRUE(keeps_stream({name})) << name;
+  EXPECT_FALSE(keeps_stream({"quarot"}));
+  EXPECT_FALSE(keeps_stream({"smoothquant", "quarot"}));
+  EXPECT_FALSE(keeps_stream({"no such transform"}));
+}
+
 TEST(TransformRegistry, ReorderRefusesWhatMixesItsChannelsAgain) {
   const Transform* row = find_transform("reorder").value();
   TransformSpec spec;
