@@ -25,27 +25,15 @@ double best_seconds(sys::ThreadPool& pool, const Work& work) {
   return best;
 }
 
-// Eight sums, so that additions do not wait for each other.
-std::uint64_t sum_of(const std::byte* from, std::uint64_t bytes) {
-  std::uint64_t sums[8] = {};
-  for (std::uint64_t i = 0; i < bytes; i += sizeof sums) {
-    std::uint64_t words[8];
-    std::memcpy(words, from + i, sizeof words);
-    for (int w = 0; w < 8; ++w) sums[w] += words[w];
-  }
-  std::uint64_t total = 0;
-  for (const std::uint64_t sum : sums) total += sum;
-  return total;
-}
-
 }  // namespace
 
 MachineLimits measure_limits(sys::ThreadPool& pool) {
   MachineLimits limits;
   const auto threads = static_cast<std::size_t>(pool.num_threads());
   std::vector<sys::HugeBuffer> buffers(threads);
-  std::vector<std::uint64_t> sums(threads);
-  bool ready = true;
+  std::vector<std::int64_t> sums(threads);
+  const kernels::packed::Sweep sweep = kernels::packed::pick().sweep;
+  bool ready = sweep != nullptr;
   for (sys::HugeBuffer& buffer : buffers) {
     Result<sys::HugeBuffer> made = sys::HugeBuffer::make(kBytesPerThread);
     ready = ready && made.ok();
@@ -58,7 +46,7 @@ MachineLimits measure_limits(sys::ThreadPool& pool) {
     });
     const double seconds = best_seconds(pool, [&](int worker) {
       const auto w = static_cast<std::size_t>(worker);
-      sums[w] += sum_of(buffers[w].data(), buffers[w].size());
+      sums[w] += sweep(reinterpret_cast<const std::uint8_t*>(buffers[w].data()), static_cast<std::int64_t>(buffers[w].size()));
     });
     limits.read_bytes_per_second = static_cast<double>(threads * kBytesPerThread) / seconds;
   }

@@ -7,7 +7,7 @@
 namespace quernel::engine {
 
 struct MachineLimits {
-  double read_bytes_per_second = 0.0;  // all threads reading memory far larger than the caches
+  double read_bytes_per_second = 0.0;  // all threads reading memory far larger than the caches; 0: not measured
   double ops_per_second = 0.0;         // all threads doing dot-product instructions alone; 0: no such instruction
 };
 

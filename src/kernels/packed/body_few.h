@@ -12,22 +12,29 @@ namespace {
 
 constexpr std::int64_t kUnitBytes = 64;
 constexpr std::int64_t kUnits = 8;              // of half a tile
-constexpr std::int64_t kPrefetchAhead = 1024;   // bytes; further ahead measured no gain
+constexpr std::int64_t kPrefetchAhead = 2048;  // bytes; 1,024 to 8,192 measured alike
 
-// take(j, low, high): codes of quad j and of quad j + 8. Inlined by force down to here: sums that stay in memory cost two thirds of the
-// speed (measured), and g++ 12 gives up on inlining before it is done.
-template <Codes kCodes, class Take>
-QUERNEL_INLINE void for_each_unit(const std::uint8_t* tile, const Take& take) {
+enum class Part { both, low, high };  // of a tile: its first 32 inputs, its last 32
+
+// take(quad, codes) for the quads of a part, reading the tile from its start to its end: two streams half a kilobyte apart halve the
+// rate at which memory is read (measured). Inlined by force down to here: sums that stay in memory cost two thirds of the speed.
+template <Codes kCodes, Part kPart, class Take>
+QUERNEL_INLINE void for_each_quad(const std::uint8_t* tile, const Take& take) {
+  if constexpr (kCodes == Codes::u4) {
 #pragma GCC unroll 8
-  for (std::int64_t j = 0; j < kUnits; ++j) {
-    if constexpr (kCodes == Codes::u4) {
+    for (std::int64_t j = 0; j < kUnits; ++j) {
       const Bytes both = simd::load_bytes(tile + j * kUnitBytes);
       simd::prefetch(tile + j * kUnitBytes + kPrefetchAhead);
-      take(j, simd::low_nibbles(both), simd::high_nibbles(both));
-    } else {
-      simd::prefetch(tile + 2 * j * kUnitBytes + kPrefetchAhead);
-      simd::prefetch(tile + (2 * j + 1) * kUnitBytes + kPrefetchAhead);
-      take(j, simd::load_bytes(tile + j * kUnitBytes), simd::load_bytes(tile + (j + kUnits) * kUnitBytes));
+      if constexpr (kPart != Part::high) take(j, simd::low_nibbles(both));
+      if constexpr (kPart != Part::low) take(j + kUnits, simd::high_nibbles(both));
+    }
+  } else {
+    constexpr std::int64_t kFirst = kPart == Part::high ? kUnits : 0;
+    constexpr std::int64_t kEnd = kPart == Part::low ? kUnits : 2 * kUnits;
+#pragma GCC unroll 16
+    for (std::int64_t j = kFirst; j < kEnd; ++j) {
+      simd::prefetch(tile + j * kUnitBytes + kPrefetchAhead);
+      take(j, simd::load_bytes(tile + j * kUnitBytes));
     }
   }
 }
@@ -43,23 +50,17 @@ struct TileRows {
   std::int64_t stride;
 };
 
-enum class Part { both, low, high };  // of a tile
-
-template <int kRows, Part kPart, class Sums>
-QUERNEL_INLINE void add_unit(const TileRows& rows, std::int64_t j, Bytes low_codes, Bytes high_codes, Sums& low, Sums& high) {
-  for (int m = 0; m < kRows; ++m) {
-    if constexpr (kPart != Part::high) low[m] = simd::dot_add(low[m], low_codes, simd::load_quad(rows.x + m * rows.stride + 4 * j));
-    if constexpr (kPart != Part::low)
-      high[m] = simd::dot_add(high[m], high_codes, simd::load_quad(rows.x + m * rows.stride + 4 * (j + kUnits)));
-  }
+template <int kRows, class Sums>
+QUERNEL_INLINE void add_quad(const TileRows& rows, std::int64_t quad, Bytes codes, Sums& sums) {
+  for (int m = 0; m < kRows; ++m) sums[m] = simd::dot_add(sums[m], codes, simd::load_quad(rows.x + m * rows.stride + 4 * quad));
 }
 
 // sums += this tile's products of the codes as they are.
 template <Codes kCodes, int kRows>
 QUERNEL_INLINE void add_raw_tile(const std::uint8_t* tile, const TileRows& rows, Halves<kRows>& sums) {
   const auto run = [&](auto& low, auto& high) QUERNEL_INLINE_LAMBDA {
-    for_each_unit<kCodes>(tile, [&](std::int64_t j, Bytes low_codes, Bytes high_codes)
-                                    QUERNEL_INLINE_LAMBDA { add_unit<kRows, Part::both>(rows, j, low_codes, high_codes, low, high); });
+    for_each_quad<kCodes, Part::both>(tile, [&](std::int64_t quad, Bytes codes)
+                                                QUERNEL_INLINE_LAMBDA { add_quad<kRows>(rows, quad, codes, quad < kUnits ? low : high); });
   };
   if constexpr (kCodes == Codes::u4 && simd::kWidensByTile) {
     decltype(simd::zero_shorts()) low[kRows], high[kRows];
@@ -78,8 +79,8 @@ QUERNEL_INLINE void add_raw_tile(const std::uint8_t* tile, const TileRows& rows,
 template <Codes kCodes, class Policy, int kRows, Part kPart>
 QUERNEL_INLINE void add_prepared_tile(const std::uint8_t* tile, const TileRows& rows, const Policy& of_low, const Policy& of_high,
                                       Ints (&low)[kRows], Ints (&high)[kRows]) {
-  for_each_unit<kCodes>(tile, [&](std::int64_t j, Bytes low_codes, Bytes high_codes) QUERNEL_INLINE_LAMBDA {
-    add_unit<kRows, kPart>(rows, j, of_low.prepare(low_codes), of_high.prepare(high_codes), low, high);
+  for_each_quad<kCodes, kPart>(tile, [&](std::int64_t quad, Bytes codes) QUERNEL_INLINE_LAMBDA {
+    add_quad<kRows>(rows, quad, (quad < kUnits ? of_low : of_high).prepare(codes), quad < kUnits ? low : high);
   });
 }
 
@@ -220,24 +221,6 @@ void few_of(const Args& args) {
       for (std::int64_t first = 0; first < kPanelOutputs; first += kIntLanes)
         if (panel * kPanelOutputs + first < args.weight.rows) panel_all_rows<kCodes, Policy, kMaxRows>(args, panel, first, 0);
   });
-}
-
-// Twelve independent sums: as many as hide the latency of a dot product. Their result is used, so that nothing is left out.
-inline std::int64_t run_spin(std::int64_t rounds) {
-  constexpr int kSums = 12;
-  alignas(64) std::uint8_t codes[64];
-  for (int i = 0; i < 64; ++i) codes[i] = static_cast<std::uint8_t>(i & 15);
-  const Bytes bytes = simd::load_bytes(codes);
-  Ints sums[kSums];
-  for (Ints& sum : sums) sum = simd::zero_ints();
-  for (std::int64_t r = 0; r < rounds; ++r)
-    for (Ints& sum : sums) sum = simd::dot_add(sum, bytes, 0x01010101);
-  Ints total = simd::zero_ints();
-  for (const Ints& sum : sums) total = total + sum;
-  float lanes[kIntLanes];
-  simd::store_reals(lanes, simd::to_reals(total));
-  const std::int64_t operations = rounds * kSums * kIntLanes * 4 * 2;
-  return lanes[0] == -1.0F ? 0 : operations;
 }
 
 inline void run_few(const Args& args) {

@@ -83,6 +83,8 @@ using Run = void (*)(const Args& args) noexcept;
 
 // Dot-product instructions and nothing else, for the limit that speeds are held against; returns multiplications and additions done.
 using Spin = std::int64_t (*)(std::int64_t rounds) noexcept;
+// Reads `bytes` (a multiple of 256) and hardly more; returns something that depends on them.
+using Sweep = std::int64_t (*)(const std::uint8_t* from, std::int64_t bytes) noexcept;
 
 // Bytes of scratch that a call on this weight may need, 0 where few rows alone are computed.
 std::int64_t scratch_bytes(const WeightView& weight);

@@ -15,6 +15,7 @@ struct Variant {
   Run many;                // null: few serves every number of rows
   std::int64_t many_from;  // rows from which many is faster
   Spin spin;               // null: none
+  Sweep sweep;             // null: none
 };
 
 std::span<const Variant> variants();  // best first, the reference last

@@ -8,6 +8,7 @@ constexpr int kMaxRows = 8;  // two sums each, codes and a quad in 32 registers
 
 // The bodies need the types and the constant above.
 #include "kernels/packed/body_few.h"
+#include "kernels/packed/body_limits.h"
 #include "kernels/packed/body_many.h"
 #include "kernels/packed/entries.h"
 
@@ -15,6 +16,7 @@ namespace quernel::kernels::packed::avx512_vnni {
 
 void few(const Args& args) noexcept { run_few(args); }
 std::int64_t spin(std::int64_t rounds) noexcept { return run_spin(rounds); }
+std::int64_t sweep(const std::uint8_t* from, std::int64_t bytes) noexcept { return run_sweep(from, bytes); }
 void many(const Args& args) noexcept { run_many(args); }
 
 }  // namespace quernel::kernels::packed::avx512_vnni

@@ -8,11 +8,13 @@ constexpr int kMaxRows = 4;  // two sums each, codes and a quad in 16 registers
 
 // The body needs the types and the constant above.
 #include "kernels/packed/body_few.h"
+#include "kernels/packed/body_limits.h"
 #include "kernels/packed/entries.h"
 
 namespace quernel::kernels::packed::avx_vnni {
 
 void few(const Args& args) noexcept { run_few(args); }
 std::int64_t spin(std::int64_t rounds) noexcept { return run_spin(rounds); }
+std::int64_t sweep(const std::uint8_t* from, std::int64_t bytes) noexcept { return run_sweep(from, bytes); }
 
 }  // namespace quernel::kernels::packed::avx_vnni

@@ -1,0 +1,45 @@
+// What kernels are held against: dot products without memory, and memory almost without arithmetic. Included by instruction-set files
+// after one simd/i8_*.h.
+#pragma once
+
+#include "kernels/packed/packed.h"
+
+namespace quernel::kernels::packed {
+namespace {
+
+using simd::Bytes;
+using simd::Ints;
+using simd::kIntLanes;
+
+inline float first_lane(Ints a) {
+  float lanes[kIntLanes];
+  simd::store_reals(lanes, simd::to_reals(a));
+  return lanes[0];
+}
+
+// Twelve independent sums: as many as hide the latency of a dot product. Their result is used, so that nothing is left out.
+inline std::int64_t run_spin(std::int64_t rounds) {
+  constexpr int kSums = 12;
+  alignas(64) std::uint8_t codes[64];
+  for (int i = 0; i < 64; ++i) codes[i] = static_cast<std::uint8_t>(i & 15);
+  const Bytes bytes = simd::load_bytes(codes);
+  Ints sums[kSums];
+  for (Ints& sum : sums) sum = simd::zero_ints();
+  for (std::int64_t r = 0; r < rounds; ++r)
+    for (Ints& sum : sums) sum = simd::dot_add(sum, bytes, 0x01010101);
+  Ints total = simd::zero_ints();
+  for (const Ints& sum : sums) total = total + sum;
+  const std::int64_t operations = rounds * kSums * kIntLanes * 4 * 2;
+  return first_lane(total) == -1.0F ? 0 : operations;
+}
+
+inline std::int64_t run_sweep(const std::uint8_t* from, std::int64_t bytes) {
+  constexpr std::int64_t kRegister = 4 * kIntLanes;
+  Ints sums[4] = {simd::zero_ints(), simd::zero_ints(), simd::zero_ints(), simd::zero_ints()};
+  for (std::int64_t i = 0; i < bytes; i += 4 * kRegister)
+    for (int r = 0; r < 4; ++r) sums[r] = simd::dot_add(sums[r], simd::load_bytes(from + i + r * kRegister), 1);
+  return static_cast<std::int64_t>(first_lane(sums[0] + sums[1] + (sums[2] + sums[3])));
+}
+
+}  // namespace
+}  // namespace quernel::kernels::packed
