@@ -132,8 +132,8 @@ void AttentionPhase::list_pages(Worker& worker, const TokenBlock& block, std::in
   const std::int64_t own = block.position / kPageTokens;
   worker.pages.clear();
   for (std::int64_t page = run * kRunPages; page < (run + 1) * kRunPages && page <= own; ++page) {
-    const std::uint8_t* closed = page < own ? cache.closed_page(page, layer, kv_head) : nullptr;
-    if (closed != nullptr)
+    const kv::PageBytes closed = page < own ? cache.closed_page(page, layer, kv_head) : kv::PageBytes{};
+    if (closed.keys != nullptr)
       worker.pages.push_back({closed, 4});
     else
       worker.pages.push_back({cache.open_page(page, layer, kv_head), cache.pool().open_bits()});

@@ -23,7 +23,7 @@
 
 namespace quernel::engine {
 
-inline constexpr std::int64_t kRunPages = 8;  // 256 positions
+inline constexpr std::int64_t kRunPages = kernels::kv_attention::kMaxRunPages;  // 256 positions
 
 // What a model lends to its passes.
 struct PassModel {

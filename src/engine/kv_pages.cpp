@@ -17,8 +17,15 @@ namespace kv = kernels::kv_attention;
 struct PagePool::Block {
   int bits = 0;
   int holders = 0;
-  sys::HugeBuffer memory;
+  std::uint8_t* slab = nullptr;
+  std::int64_t index = 0;  // within the slab
 };
+
+namespace {
+
+constexpr std::int64_t kSlabBlocks = 16;
+
+}  // namespace
 
 PagePool::PagePool() = default;
 PagePool::~PagePool() = default;
@@ -42,7 +49,8 @@ Result<PagePool> PagePool::make(const model::ModelConfig& config, int kv_bits, s
 }
 
 std::uint64_t PagePool::block_bytes(int bits) const {
-  return static_cast<std::uint64_t>(layers_ * kv_heads_ * kv::page_layout(head_dim_, bits).bytes);
+  const kv::PageLayout at = kv::page_layout(head_dim_, bits);
+  return static_cast<std::uint64_t>(layers_ * kv_heads_ * (at.key_bytes + at.value_bytes));
 }
 
 std::uint64_t PagePool::bytes_read(std::int64_t length) const {
@@ -52,20 +60,30 @@ std::uint64_t PagePool::bytes_read(std::int64_t length) const {
   return open * block_bytes(8) + (pages - open) * block_bytes(4);
 }
 
+// Blocks of a new slab become free ones, the first on top.
+bool PagePool::add_slab(int bits) {
+  const std::uint64_t left = (budget_ - used_) / block_bytes(bits);
+  const std::int64_t count = std::min(kSlabBlocks, static_cast<std::int64_t>(left));
+  if (count == 0) return false;
+  Result<sys::HugeBuffer> slab = sys::HugeBuffer::make(kSlabBlocks * block_bytes(bits));
+  if (!slab.ok()) return false;
+  slabs_.push_back(std::move(slab).value());
+  used_ += static_cast<std::uint64_t>(count) * block_bytes(bits);
+  auto* memory = reinterpret_cast<std::uint8_t*>(slabs_.back().data());
+  for (std::int64_t index = count; index-- > 0;) {
+    blocks_.push_back(std::make_unique<Block>(Block{bits, 0, memory, index}));
+    free_[bits == 4 ? 1 : 0].push_back(blocks_.back().get());
+  }
+  return true;
+}
+
 PagePool::Block* PagePool::take(int bits) {
   std::vector<Block*>& free = free_[bits == 4 ? 1 : 0];
-  if (!free.empty()) {
-    Block* block = free.back();
-    free.pop_back();
-    block->holders = 1;
-    return block;
-  }
-  if (used_ + block_bytes(bits) > budget_) return nullptr;
-  Result<sys::HugeBuffer> memory = sys::HugeBuffer::make(block_bytes(bits));
-  if (!memory.ok()) return nullptr;
-  used_ += block_bytes(bits);
-  blocks_.push_back(std::make_unique<Block>(Block{bits, 1, std::move(memory).value()}));
-  return blocks_.back().get();
+  if (free.empty() && !add_slab(bits)) return nullptr;
+  Block* block = free.back();
+  free.pop_back();
+  block->holders = 1;
+  return block;
 }
 
 void PagePool::hold(Block* block) { ++block->holders; }
@@ -77,14 +95,23 @@ void PagePool::release(Block* block) {
 
 int PagePool::holders(const Block* block) { return block->holders; }
 
-std::uint8_t* PagePool::page(Block* block, std::int64_t layer, std::int64_t kv_head) const {
-  const std::int64_t bytes = kv::page_layout(head_dim_, block->bits).bytes;
-  return reinterpret_cast<std::uint8_t*>(block->memory.data()) + (layer * kv_heads_ + kv_head) * bytes;
+// A slab holds, for each layer and head, the key parts of its blocks and then their value parts.
+kv::PageBytes PagePool::page(const Block* block, std::int64_t layer, std::int64_t kv_head) const {
+  const kv::PageLayout at = kv::page_layout(head_dim_, block->bits);
+  std::uint8_t* start = block->slab + (layer * kv_heads_ + kv_head) * kSlabBlocks * (at.key_bytes + at.value_bytes);
+  return {start + block->index * at.key_bytes, start + kSlabBlocks * at.key_bytes + block->index * at.value_bytes};
 }
 
 PagePool::Block* PagePool::copy(const Block* block) {
   Block* made = take(block->bits);
-  if (made != nullptr) std::memcpy(made->memory.data(), block->memory.data(), block->memory.size());
+  if (made == nullptr) return nullptr;
+  const kv::PageLayout at = kv::page_layout(head_dim_, block->bits);
+  for (std::int64_t i = 0; i < pages_per_block(); ++i) {
+    const kv::PageBytes to = page(made, 0, i);
+    const kv::PageBytes from = page(block, 0, i);
+    std::memcpy(to.keys, from.keys, static_cast<std::size_t>(at.key_bytes));
+    std::memcpy(to.values, from.values, static_cast<std::size_t>(at.value_bytes));
+  }
   return made;
 }
 
@@ -196,14 +223,14 @@ PagedCache PagedCache::fork() const {
   return twin;
 }
 
-std::uint8_t* PagedCache::open_page(std::int64_t page, std::int64_t layer, std::int64_t kv_head) const {
+kv::PageBytes PagedCache::open_page(std::int64_t page, std::int64_t layer, std::int64_t kv_head) const {
   PagePool::Block* block = entries_[static_cast<std::size_t>(page)].open;
-  return block == nullptr ? nullptr : pool_->page(block, layer, kv_head);
+  return block == nullptr ? kv::PageBytes{} : pool_->page(block, layer, kv_head);
 }
 
-std::uint8_t* PagedCache::closed_page(std::int64_t page, std::int64_t layer, std::int64_t kv_head) const {
+kv::PageBytes PagedCache::closed_page(std::int64_t page, std::int64_t layer, std::int64_t kv_head) const {
   PagePool::Block* block = entries_[static_cast<std::size_t>(page)].closed;
-  return block == nullptr ? nullptr : pool_->page(block, layer, kv_head);
+  return block == nullptr ? kv::PageBytes{} : pool_->page(block, layer, kv_head);
 }
 
 bool PagedCache::closes(std::int64_t page) const {

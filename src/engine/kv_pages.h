@@ -1,6 +1,7 @@
 // The paged cache of keys and values.
 //
-// A block holds one page (32 positions) of every layer and key/value head. Sequences hold blocks by count: what a prefix has in
+// A block is one page (32 positions) of every layer and key/value head. Slabs of 16 blocks keep the keys of one layer and head side by
+// side, then their values: a sequence that took its blocks in a row is read in long streams. Sequences hold blocks by count: what a prefix has in
 // common is stored once; whoever writes into a block that others hold gets a copy first.
 // Bits     16 or 8: all blocks alike. 4: a page that is full, and not a sequence's first, is rounded from 8 bits to 4 when its own tokens have
 //          been attended (runtime/simulated.h says why and how)
@@ -43,7 +44,7 @@ class PagePool {
   static void hold(Block* block);
   void release(Block* block);
   [[nodiscard]] static int holders(const Block* block);
-  [[nodiscard]] std::uint8_t* page(Block* block, std::int64_t layer, std::int64_t kv_head) const;
+  [[nodiscard]] kernels::kv_attention::PageBytes page(const Block* block, std::int64_t layer, std::int64_t kv_head) const;
   [[nodiscard]] Block* copy(const Block* block);  // null as take()
 
   PagePool();
@@ -58,7 +59,10 @@ class PagePool {
   int kv_bits_ = 8;
   std::uint64_t budget_ = 0;
   std::uint64_t used_ = 0;
+  bool add_slab(int bits);
+
   std::vector<std::unique_ptr<Block>> blocks_;
+  std::vector<sys::HugeBuffer> slabs_;
   std::vector<Block*> free_[2];  // open, closed
 };
 
@@ -83,8 +87,8 @@ class PagedCache {
   [[nodiscard]] PagedCache fork() const;
 
   // For a forward pass, page = position / 32. open: 8 or 16 bits, where tokens are written; null where only the rounded one is left.
-  [[nodiscard]] std::uint8_t* open_page(std::int64_t page, std::int64_t layer, std::int64_t kv_head) const;
-  [[nodiscard]] std::uint8_t* closed_page(std::int64_t page, std::int64_t layer, std::int64_t kv_head) const;
+  [[nodiscard]] kernels::kv_attention::PageBytes open_page(std::int64_t page, std::int64_t layer, std::int64_t kv_head) const;
+  [[nodiscard]] kernels::kv_attention::PageBytes closed_page(std::int64_t page, std::int64_t layer, std::int64_t kv_head) const;
   [[nodiscard]] bool closes(std::int64_t page) const;  // whether this page is to be rounded in this pass
 
  private:

@@ -1,6 +1,8 @@
-// kv_attention over the integers of simd/i8_*.h and the floats of simd/f32x16_*.h. Included by instruction-set files after one of each,
-// simd/math_f32x16.h, and kMaxRows: queries whose sums of two parts fit the registers together.
+// kv_attention over the integers of simd/i8_*.h and floats: all keys of a run, then its weights, then all its values, so that each is read in
+// one stream. Included by instruction-set files after one simd/i8_*.h, one simd/f32x16_*.h, simd/math_f32x16.h, and kMaxRows: queries whose sums of two parts fit the registers together.
 #pragma once
+
+#include <cstddef>
 
 #include "kernels/kv_attention/kv_attention.h"
 #include "simd/inline.h"
@@ -17,6 +19,8 @@ using simd::kIntLanes;
 constexpr float kSplitBase = 255.0F;
 constexpr float kMaxSplit = 32512.0F;  // 255 * 127 + 127
 constexpr float kNothing = -__builtin_inff();
+constexpr std::int64_t kPrefetchAhead = 2048;  // bytes
+constexpr std::int64_t kRunTokens = kMaxRunPages * kPageTokens;
 
 // Two-part products of kRows queries with the codes of a unit or a pair of units.
 template <int kRows>
@@ -52,10 +56,14 @@ QUERNEL_INLINE void add_quad(const Parts (&rows)[kRows], std::int64_t quad, Byte
 template <int kBits, int kRows>
 QUERNEL_INLINE void add_quads(const std::uint8_t* at, std::int64_t num_quads, const Parts (&rows)[kRows], Dots<kRows>& dots) {
   if constexpr (kBits == 8) {
-    for (std::int64_t j = 0; j < num_quads; ++j) add_quad<kRows>(rows, j, simd::load_bytes(at + j * 64), dots);
+    for (std::int64_t j = 0; j < num_quads; ++j) {
+      simd::prefetch(at + j * 64 + kPrefetchAhead);
+      add_quad<kRows>(rows, j, simd::load_bytes(at + j * 64), dots);
+    }
   } else {
     const std::int64_t pairs = num_quads / 2;
     for (std::int64_t j = 0; j < pairs; ++j) {
+      simd::prefetch(at + j * 64 + kPrefetchAhead);
       const Bytes both = simd::load_bytes(at + j * 64);
       add_quad<kRows>(rows, j, simd::low_nibbles(both), dots);
       add_quad<kRows>(rows, j + pairs, simd::high_nibbles(both), dots);
@@ -67,27 +75,6 @@ inline simd::Reals whole(Ints high, Ints low) {
   return simd::fma(simd::splat(kSplitBase), simd::to_reals(high), simd::to_reals(low));
 }
 
-struct PageView {
-  const std::uint8_t* keys;
-  const std::uint8_t* values;
-  const std::uint16_t* params;
-  const std::uint16_t* centers;
-  PageView(const Page& page, std::int64_t head_dim) {
-    const PageLayout at = page_layout(head_dim, page.bits);
-    keys = page.data;
-    values = page.data + at.values;
-    params = reinterpret_cast<const std::uint16_t*>(page.data + at.params);
-    centers = reinterpret_cast<const std::uint16_t*>(page.data + at.centers);
-  }
-};
-
-// What a query gathers over a run.
-struct RowState {
-  float max = kNothing;
-  float sum = 0.0F;
-  float offset = 0.0F;  // part of every mixed value
-};
-
 inline float dot_f16(const float* x, const std::uint16_t* y, std::int64_t size) {
   F32x16 sum = broadcast(0.0F);
   for (std::int64_t i = 0; i < size; i += 16) {
@@ -98,238 +85,228 @@ inline float dot_f16(const float* x, const std::uint16_t* y, std::int64_t size) 
   return reduce_add(sum);
 }
 
-// Scores of 32 positions, before masking.
-struct PageScores {
-  F32x16 half[2];
+// Scores of a run's positions, then their weights exp(s - max).
+struct RunScores {
+  alignas(64) float at[kRunTokens];
 };
 
+// Scores of one page, before masking, at position `first` of the run.
 template <int kBits, int kRows>
-void score_codes(const Args& args, const PageView& page, const Query* queries, PageScores (&scores)[kRows]) {
+QUERNEL_INLINE void score_codes(const Args& args, const Page& page, const Query* queries, std::int64_t first, RunScores* scores) {
+  const PageLayout layout = page_layout(args.head_dim, kBits);
   const std::int64_t quads = args.head_dim / 4;
   const std::int64_t panel_bytes = quads * 64 * kBits / 8;
   Parts rows[kRows];
   for (int m = 0; m < kRows; ++m) rows[m] = {queries[m].high, queries[m].low, queries[m].high_sum, queries[m].low_sum};
-  float dots[kRows][kPageTokens];
   for (std::int64_t t = 0; t < kPageTokens; t += kIntLanes) {
     Dots<kRows> sums;
     begin_dots<kRows>(rows, sums);
-    add_quads<kBits, kRows>(page.keys + (t / 16) * panel_bytes + 4 * (t % 16), quads, rows, sums);
-    for (int m = 0; m < kRows; ++m) simd::store_reals(dots[m] + t, whole(sums.high[m], sums.low[m]));
+    add_quads<kBits, kRows>(page.bytes.keys + (t / 16) * panel_bytes + 4 * (t % 16), quads, rows, sums);
+    for (int m = 0; m < kRows; ++m) simd::store_reals(scores[m].at + first + t, whole(sums.high[m], sums.low[m]));
   }
+  const auto* params = reinterpret_cast<const std::uint16_t*>(page.bytes.keys + layout.key_params);
+  const auto* centers = reinterpret_cast<const std::uint16_t*>(page.bytes.keys + layout.centers);
   for (int m = 0; m < kRows; ++m) {
     const float step = args.scale * queries[m].scale;
     const float sum = step * (kSplitBase * static_cast<float>(queries[m].high_sum) + static_cast<float>(queries[m].low_sum));
-    const float center = kBits == 4 ? args.scale * dot_f16(queries[m].values, page.centers, args.head_dim) : 0.0F;
-    for (int h = 0; h < 2; ++h) {
-      const F32x16 base = fma(simd::load_f16(page.params + kPageTokens + 16 * h), broadcast(sum), broadcast(center));
-      scores[m].half[h] = fma(simd::load(dots[m] + 16 * h) * broadcast(step), simd::load_f16(page.params + 16 * h), base);
+    const float center = kBits == 4 ? args.scale * dot_f16(queries[m].values, centers, args.head_dim) : 0.0F;
+    for (std::int64_t h = 0; h < kPageTokens; h += 16) {
+      float* at = scores[m].at + first + h;
+      const F32x16 base = fma(simd::load_f16(params + kPageTokens + h), broadcast(sum), broadcast(center));
+      simd::store(at, fma(simd::load(at) * broadcast(step), simd::load_f16(params + h), base));
     }
   }
 }
 
 template <int kRows>
-void score_halves(const Args& args, const PageView& page, const Query* queries, PageScores (&scores)[kRows]) {
-  for (auto& score : scores) score.half[0] = score.half[1] = broadcast(0.0F);
-  const auto* keys = reinterpret_cast<const std::uint16_t*>(page.keys);
+void score_halves(const Args& args, const Page& page, const Query* queries, std::int64_t first, RunScores* scores) {
+  F32x16 sums[kRows][2];
+  for (auto& of_row : sums) of_row[0] = of_row[1] = broadcast(0.0F);
+  const auto* keys = reinterpret_cast<const std::uint16_t*>(page.bytes.keys);
   for (std::int64_t d = 0; d < args.head_dim; ++d)
     for (int h = 0; h < 2; ++h) {
       const F32x16 key = simd::load_f16(keys + d * kPageTokens + 16 * h);
-      for (int m = 0; m < kRows; ++m) scores[m].half[h] = fma(broadcast(queries[m].values[d]), key, scores[m].half[h]);
+      for (int m = 0; m < kRows; ++m) sums[m][h] = fma(broadcast(queries[m].values[d]), key, sums[m][h]);
     }
-  for (auto& score : scores)
-    for (F32x16& half : score.half) half = half * broadcast(args.scale);
+  for (int m = 0; m < kRows; ++m)
+    for (int h = 0; h < 2; ++h) simd::store(scores[m].at + first + 16 * h, sums[m][h] * broadcast(args.scale));
 }
 
-// Positions of the page that the query sees: [first, end) within 0 .. 32.
+// Positions of the run that a query sees: [first, end) within 0 .. positions of the run.
 struct Visible {
   std::int64_t first;
   std::int64_t end;
 };
-inline Visible visible_of(const Args& args, const Query& query, std::int64_t page_position) {
-  const std::int64_t last = query.position - page_position + 1;
+inline Visible visible_of(const Args& args, const Query& query) {
+  const std::int64_t size = args.num_pages * kPageTokens;
+  const std::int64_t last = query.position - args.first_position + 1;
   const std::int64_t oldest = args.window > 0 ? last - args.window : 0;
-  return {oldest < 0 ? 0 : oldest, last > kPageTokens ? kPageTokens : last};
+  const Visible seen{oldest < 0 ? 0 : oldest, last > size ? size : last};
+  return seen.first < seen.end ? seen : Visible{0, 0};
 }
 
-inline bool sees_all(const Visible& seen) { return seen.first == 0 && seen.end == kPageTokens; }
-
-// Positions that are not seen become `fill`: there may be anything, even what is no number.
-inline void keep_seen(const Visible& seen, float fill, F32x16 (&halves)[2]) {
-  if (sees_all(seen)) return;
-  for (std::int64_t h = 0; h < 2; ++h) {
-    const auto within = [&](std::int64_t i) { return i - 16 * h < 0 ? 0 : i - 16 * h > 16 ? 16 : i - 16 * h; };
-    const std::int64_t first = within(seen.first);
-    const std::int64_t end = within(seen.end);
-    halves[h] = end > first ? keep_range(halves[h], first, end, fill) : broadcast(fill);
-  }
+// Sixteen values from position i of the run on; positions that are not seen become `fill`: there may be anything, even what is no number.
+inline F32x16 keep_seen(F32x16 a, std::int64_t i, const Visible& seen, float fill) {
+  const std::int64_t first = seen.first - i < 0 ? 0 : seen.first - i;
+  const std::int64_t end = seen.end - i > 16 ? 16 : seen.end - i;
+  if (first == 0 && end == 16) return a;
+  return end > first ? keep_range(a, first, end, fill) : broadcast(fill);
 }
 
-inline void mask(const Args& args, const Visible& seen, PageScores& scores) {
-  if (args.soft_cap > 0.0F)
-    for (F32x16& half : scores.half) half = broadcast(args.soft_cap) * simd::tanh(half / broadcast(args.soft_cap));
-  keep_seen(seen, kNothing, scores.half);
+// Sixteen positions that a query sees a part of, one after another.
+template <class Body>
+QUERNEL_INLINE void for_each_part(const Visible& seen, const Body& body) {
+  for (std::int64_t i = seen.first / 16 * 16; i < seen.end; i += 16) body(i);
 }
 
-inline void scale_row(float* row, std::int64_t size, float factor) {
-  for (std::int64_t d = 0; d < size; d += 16) simd::store(row + d, simd::load(row + d) * broadcast(factor));
+// Scores become weights.
+inline void weigh(const Args& args, const Visible& seen, RunScores& scores, Partial& out) {
+  F32x16 largest = broadcast(kNothing);
+  for_each_part(seen, [&](std::int64_t i) QUERNEL_INLINE_LAMBDA {
+    F32x16 s = simd::load(scores.at + i);
+    if (args.soft_cap > 0.0F) s = broadcast(args.soft_cap) * simd::tanh(s / broadcast(args.soft_cap));
+    s = keep_seen(s, i, seen, kNothing);
+    simd::store(scores.at + i, s);
+    largest = max(s, largest);
+  });
+  out.max = reduce_max(largest);
+  F32x16 sum = broadcast(0.0F);
+  for_each_part(seen, [&](std::int64_t i) QUERNEL_INLINE_LAMBDA {
+    const F32x16 weight = simd::exp(simd::load(scores.at + i) - broadcast(out.max));
+    simd::store(scores.at + i, weight);
+    sum = sum + weight;
+  });
+  out.sum = reduce_add(sum);
 }
 
-// Scores become weights exp(s - max); what was gathered before is brought to the new maximum.
-inline void weigh(PageScores& scores, RowState& state, float* mixed, std::int64_t size) {
-  const float page_max = reduce_max(max(scores.half[0], scores.half[1]));
-  if (page_max > state.max) {
-    if (state.max != kNothing) {
-      const float keep = first_of(simd::exp(broadcast(state.max - page_max)));
-      state.sum *= keep;
-      state.offset *= keep;
-      scale_row(mixed, size, keep);
-    }
-    state.max = page_max;
-  }
-  for (F32x16& half : scores.half) half = simd::exp(half - broadcast(state.max));
-  state.sum += reduce_add(scores.half[0] + scores.half[1]);
-}
-
-// Weights of a page times the scales of its values, in two parts.
-struct PageWeights {
-  alignas(64) std::int8_t high[kPageTokens];
-  alignas(64) std::int8_t low[kPageTokens];
-  std::int32_t high_sum;
-  std::int32_t low_sum;
+// Weights of a run times the scales of its values, in two parts.
+struct RunWeights {
+  alignas(64) std::int8_t high[kRunTokens];
+  alignas(64) std::int8_t low[kRunTokens];
   float scale;
+  float offset;  // part of every mixed value
 };
 
-inline void split_weights(const PageView& page, const PageScores& weights, const Visible& seen, RowState& state, PageWeights& out) {
-  F32x16 scaled[2];
-  F32x16 offsets[2];
-  for (int h = 0; h < 2; ++h) {
-    scaled[h] = weights.half[h] * simd::load_f16(page.params + 2 * kPageTokens + 16 * h);
-    offsets[h] = weights.half[h] * simd::load_f16(page.params + 3 * kPageTokens + 16 * h);
-  }
-  keep_seen(seen, 0.0F, scaled);
-  keep_seen(seen, 0.0F, offsets);
-  state.offset += reduce_add(offsets[0] + offsets[1]);
-  const float largest = reduce_max(max(scaled[0], scaled[1]));
-  const float inverse = kMaxSplit / largest;
-  const bool usable = inverse <= 3.402823466e38F;  // else all values of the page are one number: the offset
-  out.scale = usable ? largest / kMaxSplit : 0.0F;
-  F32x16 sums[2] = {broadcast(0.0F), broadcast(0.0F)};
-  for (int h = 0; h < 2; ++h) {
-    const F32x16 v = simd::round_nearest(scaled[h] * broadcast(usable ? inverse : 0.0F));
-    const F32x16 high = simd::round_nearest(v / broadcast(kSplitBase));
-    const F32x16 low = v - high * broadcast(kSplitBase);
-    simd::store_i8(out.high + 16 * h, high);
-    simd::store_i8(out.low + 16 * h, low);
-    sums[0] = sums[0] + high;
-    sums[1] = sums[1] + low;
-  }
-  if constexpr (simd::kWideByteBias != 0) {
-    out.high_sum = static_cast<std::int32_t>(reduce_add(sums[0]));
-    out.low_sum = static_cast<std::int32_t>(reduce_add(sums[1]));
-  } else {
-    out.high_sum = out.low_sum = 0;
-  }
+inline const std::uint16_t* value_params(const Args& args, std::int64_t i) {
+  const Page& page = args.pages[i / kPageTokens];
+  return reinterpret_cast<const std::uint16_t*>(page.bytes.values + page_layout(args.head_dim, page.bits).value_params) + i % kPageTokens;
 }
 
-template <int kBits, int kRows>
-void mix_codes(const PageView& page, std::int64_t size, const PageWeights (&weights)[kRows], const Partial* partials) {
+inline void split_weights(const Args& args, const Visible& seen, RunScores& weights, RunWeights& out) {
+  F32x16 offset = broadcast(0.0F);
+  F32x16 largest = broadcast(0.0F);
+  for_each_part(seen, [&](std::int64_t i) QUERNEL_INLINE_LAMBDA {
+    const std::uint16_t* params = value_params(args, i);
+    const F32x16 weight = simd::load(weights.at + i);
+    const F32x16 scaled = keep_seen(weight * simd::load_f16(params), i, seen, 0.0F);
+    offset = offset + keep_seen(weight * simd::load_f16(params + kPageTokens), i, seen, 0.0F);
+    largest = max(scaled, largest);
+    simd::store(weights.at + i, scaled);
+  });
+  out.offset = reduce_add(offset);
+  const float most = reduce_max(largest);
+  const float inverse = kMaxSplit / most;
+  const bool usable = inverse <= 3.402823466e38F;  // else all values of the run are one number: the offset
+  out.scale = usable ? most / kMaxSplit : 0.0F;
+  __builtin_memset(out.high, 0, sizeof out.high);
+  __builtin_memset(out.low, 0, sizeof out.low);
+  const F32x16 factor = broadcast(usable ? inverse : 0.0F);
+  for_each_part(seen, [&](std::int64_t i) QUERNEL_INLINE_LAMBDA {
+    const F32x16 v = simd::round_nearest(simd::load(weights.at + i) * factor);
+    // |v| <= 32512: multiplying by 1 / 255 instead of dividing may round a tie otherwise; high and low still add up to v and stay in range.
+    const F32x16 high = simd::round_nearest(v * broadcast(1.0F / kSplitBase));
+    simd::store_i8(out.high + i, high);
+    simd::store_i8(out.low + i, fnma(high, broadcast(kSplitBase), v));
+  });
+}
+
+// Page by page, so that values are read in one stream; the sums of all dimensions wait in the first-level cache meanwhile.
+template <int kRows>
+void mix_codes(const Args& args, const RunWeights (&weights)[kRows], const Partial* partials) {
   constexpr std::int64_t kQuads = kPageTokens / 4;
+  const std::int64_t size = padded_dim(args.head_dim);
   Parts rows[kRows];
-  for (int m = 0; m < kRows; ++m) rows[m] = {weights[m].high, weights[m].low, weights[m].high_sum, weights[m].low_sum};
-  for (std::int64_t d = 0; d < size; d += kIntLanes) {
-    Dots<kRows> sums;
-    begin_dots<kRows>(rows, sums);
-    add_quads<kBits, kRows>(page.values + (d / 16) * (kQuads * 64 * kBits / 8) + 4 * (d % 16), kQuads, rows, sums);
-    for (int m = 0; m < kRows; ++m) {
-      float* mixed = partials[m].mixed + d;
-      simd::store_reals(mixed, simd::fma(whole(sums.high[m], sums.low[m]), simd::splat(weights[m].scale), simd::load_reals(mixed)));
+  for (int m = 0; m < kRows; ++m) {
+    rows[m] = {weights[m].high, weights[m].low, 0, 0};
+    if constexpr (simd::kWideByteBias != 0)
+      for (std::int64_t t = 0; t < args.num_pages * kPageTokens; ++t) {
+        rows[m].high_sum += weights[m].high[t];
+        rows[m].low_sum += weights[m].low[t];
+      }
+  }
+  Dots<kRows> sums[kMaxHeadDim / kIntLanes];
+  for (std::int64_t d = 0; d < size; d += kIntLanes) begin_dots<kRows>(rows, sums[d / kIntLanes]);
+  for (std::int64_t p = 0; p < args.num_pages; ++p) {
+    const Page& page = args.pages[p];
+    for (std::int64_t d = 0; d < size; d += kIntLanes) {
+      Dots<kRows> own = sums[d / kIntLanes];
+      if (page.bits == 8)
+        add_quads<8, kRows>(page.bytes.values + (d / 16) * (kQuads * 64) + 4 * (d % 16), kQuads, rows, own);
+      else
+        add_quads<4, kRows>(page.bytes.values + (d / 16) * (kQuads * 32) + 4 * (d % 16), kQuads, rows, own);
+      sums[d / kIntLanes] = own;
     }
+    for (int m = 0; m < kRows; ++m) {
+      rows[m].high += kPageTokens;
+      rows[m].low += kPageTokens;
+    }
+  }
+  for (std::int64_t d = 0; d < size; d += kIntLanes)
+    for (int m = 0; m < kRows; ++m) {
+      const Dots<kRows>& own = sums[d / kIntLanes];
+      simd::store_reals(partials[m].mixed + d,
+                        simd::fma(whole(own.high[m], own.low[m]), simd::splat(weights[m].scale), simd::splat(weights[m].offset)));
+    }
+}
+
+// A row alone: positions that it does not see hold anything.
+inline void mix_halves(const Args& args, const Visible& seen, const RunScores& weights, const Partial& partial) {
+  const std::int64_t size = padded_dim(args.head_dim);
+  for (std::int64_t d = 0; d < size; d += 16) {
+    F32x16 sum = broadcast(0.0F);
+    for (std::int64_t t = seen.first; t < seen.end; ++t) {
+      const auto* values = reinterpret_cast<const std::uint16_t*>(args.pages[t / kPageTokens].bytes.values);
+      sum = fma(broadcast(weights.at[t]), simd::load_f16(values + (t % kPageTokens) * size + d), sum);
+    }
+    simd::store(partial.mixed + d, sum);
   }
 }
 
 template <int kRows>
-void mix_halves(const PageView& page, std::int64_t size, const PageScores* weights, const Visible& seen, const Partial* partials) {
-  float p[kRows][kPageTokens];
-  for (int m = 0; m < kRows; ++m)
-    for (int h = 0; h < 2; ++h) simd::store(p[m] + 16 * h, weights[m].half[h]);
-  const auto* values = reinterpret_cast<const std::uint16_t*>(page.values);
-  for (std::int64_t d = 0; d < size; d += 16) {
-    F32x16 sums[kRows];
-    for (int m = 0; m < kRows; ++m) sums[m] = simd::load(partials[m].mixed + d);
-    for (std::int64_t t = seen.first; t < seen.end; ++t) {
-      const F32x16 value = simd::load_f16(values + t * size + d);
-      for (int m = 0; m < kRows; ++m) sums[m] = fma(broadcast(p[m][t]), value, sums[m]);
-    }
-    for (int m = 0; m < kRows; ++m) simd::store(partials[m].mixed + d, sums[m]);
-  }
-}
-
-inline void prefetch_page(const Page& page, std::int64_t head_dim) {
-  const std::int64_t bytes = page_layout(head_dim, page.bits).bytes;
-  for (std::int64_t i = 0; i < bytes; i += 64) simd::prefetch(page.data + i);
-}
-
-template <int kBits, int kRows>
-void attend_page(const Args& args, const Page& page, std::int64_t position, const Query* queries, Partial* partials,
-                 RowState (&states)[kRows]) {
-  const PageView view(page, args.head_dim);
-  const std::int64_t size = padded_dim(args.head_dim);
-  PageScores scores[kRows];
-  if constexpr (kBits == 16)
-    score_halves<kRows>(args, view, queries, scores);
-  else
-    score_codes<kBits, kRows>(args, view, queries, scores);
-  PageWeights weights[kRows];
-  Visible seen[kRows];
-  bool all = true;
-  for (int m = 0; m < kRows; ++m) {
-    seen[m] = visible_of(args, queries[m], position);
-    all = all && sees_all(seen[m]);
-    if (seen[m].end <= seen[m].first) {
-      seen[m] = {0, 0};
-      scores[m].half[0] = scores[m].half[1] = broadcast(0.0F);
-    } else {
-      mask(args, seen[m], scores[m]);
-      weigh(scores[m], states[m], partials[m].mixed, size);
-    }
-    if constexpr (kBits != 16) split_weights(view, scores[m], seen[m], states[m], weights[m]);
-  }
-  if constexpr (kBits != 16) {
-    mix_codes<kBits, kRows>(view, size, weights, partials);
-  } else if (all) {
-    mix_halves<kRows>(view, size, scores, seen[0], partials);
-  } else {
-    for (int m = 0; m < kRows; ++m) mix_halves<1>(view, size, scores + m, seen[m], partials + m);
+void score_pages(const Args& args, const Query* queries, const Visible& all, RunScores (&scores)[kRows]) {
+  for (std::int64_t p = all.first / kPageTokens; p * kPageTokens < all.end; ++p) {
+    const Page& page = args.pages[p];
+    if (page.bits == 8)
+      score_codes<8, kRows>(args, page, queries, p * kPageTokens, scores);
+    else if (page.bits == 4)
+      score_codes<4, kRows>(args, page, queries, p * kPageTokens, scores);
+    else
+      score_halves<kRows>(args, page, queries, p * kPageTokens, scores);
   }
 }
 
 template <int kRows>
 void run_rows(const Args& args, const Query* queries, Partial* partials) {
-  const std::int64_t size = padded_dim(args.head_dim);
-  RowState states[kRows];
-  std::int64_t last = queries[0].position;
+  Visible seen[kRows];
+  Visible all{args.num_pages * kPageTokens, 0};  // by some row
   for (int m = 0; m < kRows; ++m) {
-    last = queries[m].position > last ? queries[m].position : last;
-    for (std::int64_t d = 0; d < size; d += 16) simd::store(partials[m].mixed + d, broadcast(0.0F));
+    seen[m] = visible_of(args, queries[m]);
+    if (seen[m].end == 0) continue;
+    all.first = seen[m].first < all.first ? seen[m].first : all.first;
+    all.end = seen[m].end > all.end ? seen[m].end : all.end;
   }
-  for (std::int64_t i = 0; i < args.num_pages; ++i) {
-    const std::int64_t position = args.first_position + i * kPageTokens;
-    if (position > last) break;
-    if (i + 1 < args.num_pages) prefetch_page(args.pages[i + 1], args.head_dim);
-    const Page& page = args.pages[i];
-    if (page.bits == 8)
-      attend_page<8, kRows>(args, page, position, queries, partials, states);
-    else if (page.bits == 4)
-      attend_page<4, kRows>(args, page, position, queries, partials, states);
+  RunScores scores[kRows];
+  RunWeights weights[kRows];
+  score_pages<kRows>(args, queries, all, scores);
+  const bool halves = args.pages[0].bits == 16;
+  for (int m = 0; m < kRows; ++m) {
+    weigh(args, seen[m], scores[m], partials[m]);
+    if (halves)
+      mix_halves(args, seen[m], scores[m], partials[m]);
     else
-      attend_page<16, kRows>(args, page, position, queries, partials, states);
+      split_weights(args, seen[m], scores[m], weights[m]);
   }
-  for (int m = 0; m < kRows; ++m) {
-    partials[m].max = states[m].max;
-    partials[m].sum = states[m].sum;
-    for (std::int64_t d = 0; d < size; d += 16)
-      simd::store(partials[m].mixed + d, simd::load(partials[m].mixed + d) + broadcast(states[m].offset));
-  }
+  if (!halves) mix_codes<kRows>(args, weights, partials);
 }
 
 template <int kRows>

@@ -13,8 +13,6 @@ namespace {
 
 constexpr float kMaxF16 = 65504.0F;
 
-enum Param : std::int64_t { key_scale, key_offset, value_scale, value_offset };
-
 std::uint16_t half_at(const std::uint8_t* at, std::int64_t index) {
   std::uint16_t bits;
   std::memcpy(&bits, at + 2 * index, sizeof bits);
@@ -66,11 +64,9 @@ Coded encode(const float* x, std::int64_t size, float most) {
   return coded;
 }
 
-void put_params(std::uint8_t* params, std::int64_t slot, const Coded& key, const Coded& value) {
-  put_half(params, key_scale * kPageTokens + slot, key.scale);
-  put_half(params, key_offset * kPageTokens + slot, key.offset);
-  put_half(params, value_scale * kPageTokens + slot, value.scale);
-  put_half(params, value_offset * kPageTokens + slot, value.offset);
+void put_params(std::uint8_t* params, std::int64_t slot, const Coded& coded) {
+  put_half(params, slot, coded.scale);
+  put_half(params, kPageTokens + slot, coded.offset);
 }
 
 // A code of 4 bits into the nibble that unit `unit` of `pairs` pairs has; bytes begin as 0.
@@ -83,29 +79,30 @@ int nibble_at(const std::uint8_t* panel, std::int64_t pairs, std::int64_t unit, 
   return unit < pairs ? byte & 15 : byte >> 4;
 }
 
-void write_half_token(std::uint8_t* page, std::int64_t head_dim, std::int64_t slot, const float* key, const float* value) {
-  std::uint8_t* values = page + page_layout(head_dim, 16).values;
+void write_half_token(const PageBytes& page, std::int64_t head_dim, std::int64_t slot, const float* key, const float* value) {
   for (std::int64_t d = 0; d < head_dim; ++d) {
-    put_half(page, d * kPageTokens + slot, float_to_f16(key[d]));
-    put_half(values, slot * padded_dim(head_dim) + d, float_to_f16(value[d]));
+    put_half(page.keys, d * kPageTokens + slot, float_to_f16(key[d]));
+    put_half(page.values, slot * padded_dim(head_dim) + d, float_to_f16(value[d]));
   }
 }
 
 }  // namespace
 
-void write_token(std::uint8_t* page, int bits, std::int64_t head_dim, std::int64_t slot, const float* key, const float* value) {
+void write_token(const PageBytes& page, int bits, std::int64_t head_dim, std::int64_t slot, const float* key, const float* value) {
   if (bits == 16) return write_half_token(page, head_dim, slot, key, value);
   const PageLayout at = page_layout(head_dim, 8);
   const Coded k = encode(key, head_dim, 255.0F);
   const Coded v = encode(value, head_dim, 255.0F);
-  for (std::int64_t d = 0; d < head_dim; d += 4) std::memcpy(page + key_at(head_dim, slot, d), k.codes.data() + d, 4);
-  for (std::int64_t d = 0; d < head_dim; ++d) page[at.values + value_at(slot, d)] = v.codes[static_cast<std::size_t>(d)];
-  put_params(page + at.params, slot, k, v);
+  for (std::int64_t d = 0; d < head_dim; d += 4) std::memcpy(page.keys + key_at(head_dim, slot, d), k.codes.data() + d, 4);
+  for (std::int64_t d = 0; d < head_dim; ++d) page.values[value_at(slot, d)] = v.codes[static_cast<std::size_t>(d)];
+  put_params(page.keys + at.key_params, slot, k);
+  put_params(page.values + at.value_params, slot, v);
 }
 
-void close_page(const std::uint8_t* page8, std::int64_t head_dim, std::uint8_t* page4) {
+void close_page(const PageBytes& page8, std::int64_t head_dim, const PageBytes& page4) {
   const PageLayout at = page_layout(head_dim, 4);
-  std::memset(page4, 0, static_cast<std::size_t>(at.bytes));
+  std::memset(page4.keys, 0, static_cast<std::size_t>(at.key_bytes));
+  std::memset(page4.values, 0, static_cast<std::size_t>(at.value_bytes));
   std::array<std::array<float, kMaxHeadDim>, kPageTokens> keys;
   std::array<std::array<float, kMaxHeadDim>, kPageTokens> values;
   std::array<float, kMaxHeadDim> center{};
@@ -115,7 +112,7 @@ void close_page(const std::uint8_t* page8, std::int64_t head_dim, std::uint8_t* 
   }
   for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim); ++d) {
     const std::uint16_t bits = to_half(center[d] / static_cast<float>(kPageTokens));
-    put_half(page4 + at.centers, static_cast<std::int64_t>(d), bits);
+    put_half(page4.keys + at.centers, static_cast<std::int64_t>(d), bits);
     center[d] = f16_to_float(bits);
   }
   for (std::int64_t t = 0; t < kPageTokens; ++t) {
@@ -123,34 +120,36 @@ void close_page(const std::uint8_t* page8, std::int64_t head_dim, std::uint8_t* 
     for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim); ++d) key[d] -= center[d];
     const Coded k = encode(key.data(), head_dim, 15.0F);
     const Coded v = encode(values[static_cast<std::size_t>(t)].data(), head_dim, 15.0F);
-    std::uint8_t* key_panel = page4 + (t / 16) * (head_dim / 8) * 64;
+    std::uint8_t* key_panel = page4.keys + (t / 16) * (head_dim / 8) * 64;
     for (std::int64_t d = 0; d < head_dim; ++d) {
       put_nibble(key_panel, head_dim / 8, d / 4, (t % 16) * 4 + d % 4, k.codes[static_cast<std::size_t>(d)]);
-      put_nibble(page4 + at.values + (d / 16) * 4 * 64, 4, t / 4, (d % 16) * 4 + t % 4, v.codes[static_cast<std::size_t>(d)]);
+      put_nibble(page4.values + (d / 16) * 4 * 64, 4, t / 4, (d % 16) * 4 + t % 4, v.codes[static_cast<std::size_t>(d)]);
     }
-    put_params(page4 + at.params, t, k, v);
+    put_params(page4.keys + at.key_params, t, k);
+    put_params(page4.values + at.value_params, t, v);
   }
 }
 
-void read_token(const std::uint8_t* page, int bits, std::int64_t head_dim, std::int64_t slot, float* key, float* value) {
+void read_token(const PageBytes& page, int bits, std::int64_t head_dim, std::int64_t slot, float* key, float* value) {
   const PageLayout at = page_layout(head_dim, bits);
-  const std::uint8_t* params = page + at.params;
-  const auto param = [&](Param which) { return f16_to_float(half_at(params, which * kPageTokens + slot)); };
+  const auto decode = [slot](const std::uint8_t* params, int code) {
+    return f16_to_float(half_at(params, slot)) * static_cast<float>(code) + f16_to_float(half_at(params, kPageTokens + slot));
+  };
   for (std::int64_t d = 0; d < head_dim; ++d) {
     if (bits == 16) {
-      key[d] = f16_to_float(half_at(page, d * kPageTokens + slot));
-      value[d] = f16_to_float(half_at(page + at.values, slot * padded_dim(head_dim) + d));
+      key[d] = f16_to_float(half_at(page.keys, d * kPageTokens + slot));
+      value[d] = f16_to_float(half_at(page.values, slot * padded_dim(head_dim) + d));
       continue;
     }
-    int k = page[key_at(head_dim, slot, d)];
-    int v = page[at.values + value_at(slot, d)];
+    int k = page.keys[key_at(head_dim, slot, d)];
+    int v = page.values[value_at(slot, d)];
     if (bits == 4) {
-      k = nibble_at(page + (slot / 16) * (head_dim / 8) * 64, head_dim / 8, d / 4, (slot % 16) * 4 + d % 4);
-      v = nibble_at(page + at.values + (d / 16) * 4 * 64, 4, slot / 4, (d % 16) * 4 + slot % 4);
+      k = nibble_at(page.keys + (slot / 16) * (head_dim / 8) * 64, head_dim / 8, d / 4, (slot % 16) * 4 + d % 4);
+      v = nibble_at(page.values + (d / 16) * 4 * 64, 4, slot / 4, (d % 16) * 4 + slot % 4);
     }
-    key[d] = param(key_scale) * static_cast<float>(k) + param(key_offset);
-    value[d] = param(value_scale) * static_cast<float>(v) + param(value_offset);
-    if (bits == 4) key[d] += f16_to_float(half_at(page + at.centers, d));
+    key[d] = decode(page.keys + at.key_params, k);
+    value[d] = decode(page.values + at.value_params, v);
+    if (bits == 4) key[d] += f16_to_float(half_at(page.keys + at.centers, d));
   }
 }
 

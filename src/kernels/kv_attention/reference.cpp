@@ -33,7 +33,7 @@ void run_query(const Args& args, const Query& query, Partial& out) {
     if (!visible(args, query, args.first_position + j)) continue;
     const Page& page = args.pages[j / kPageTokens];
     Token token;
-    read_token(page.data, page.bits, args.head_dim, j % kPageTokens, token.key.data(), token.value.data());
+    read_token(page.bytes, page.bits, args.head_dim, j % kPageTokens, token.key.data(), token.value.data());
     const double s = score(args, query, token);
     const double before = max;
     max = s > max || std::isnan(s) ? s : max;
