@@ -19,7 +19,7 @@ namespace {
 using kernels::rowwise::functions;
 using model::Linear;
 
-constexpr std::int64_t kFewTokens = 8;  // up to here products are cut statically: reading the weights is what takes time
+constexpr std::int64_t kFewTokens = 7;  // up to here products are cut statically: reading the weights is what takes time
 
 // Floats of the phases of rows. One set is shared by all workers, or each has its own where there is one token.
 struct Rows {

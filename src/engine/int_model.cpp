@@ -20,6 +20,12 @@ Status check_options(const EngineOptions& options) {
       .expect("8 or 16", fmt::format("{}", options.activation_bits));
 }
 
+// A packed module's bytes in the file are not needed again.
+void release_module(const model::Checkpoint& checkpoint, const std::string& module) {
+  for (const model::TensorInfo& tensor : checkpoint.tensors())
+    if (tensor.name.starts_with(module + ".")) checkpoint.release(tensor.name);
+}
+
 Result<Layer> load_layer(const model::Checkpoint& checkpoint, std::int64_t index, sys::ThreadPool& pool) {
   Layer layer;
   QUERNEL_TRY(static_cast<runtime::LayerNorms&>(layer), runtime::load_layer_norms(checkpoint, index));
@@ -27,7 +33,7 @@ Result<Layer> load_layer(const model::Checkpoint& checkpoint, std::int64_t index
   for (const model::LinearModule& module : layer.modules) {
     QUERNEL_TRY(PackedLinear linear, load_packed(checkpoint, module, pool));
     layer.linears.push_back(std::move(linear));
-    checkpoint.release(module.name + ".weight");
+    release_module(checkpoint, module.name);
   }
   return layer;
 }
@@ -90,7 +96,10 @@ Result<IntModel> IntModel::load(const model::Checkpoint& checkpoint, sys::Thread
   QUERNEL_TRY(state->pages, PagePool::make(*state->config, options.kv_bits, options.kv_budget));
   QUERNEL_TRY(state->ends, runtime::load_ends(checkpoint));
   QUERNEL_TRY(state->head, pack_dense(state->ends.head, pool));
-  if (!state->config->tie_word_embeddings) state->ends.head = {};
+  if (!state->config->tie_word_embeddings) {
+    state->ends.head = {};
+    release_module(checkpoint, model::kHeadModule);
+  }
   for (std::int64_t layer = 0; layer < state->config->num_layers; ++layer) {
     QUERNEL_TRY(Layer loaded, load_layer(checkpoint, layer, pool));
     state->layers.push_back(std::move(loaded));

@@ -2,6 +2,12 @@
 
 namespace quernel::kernels::packed {
 
+namespace {
+
+constexpr std::int64_t kLargeWeight = std::int64_t{1} << 20;  // bytes
+
+}  // namespace
+
 const Variant& pick() {
   static const Variant& chosen = sys::first_usable(variants());
   return chosen;
@@ -14,7 +20,10 @@ std::int64_t scratch_bytes(const WeightView& weight) {
 
 void run(const Args& args) {
   const Variant& variant = pick();
-  const bool many = variant.many != nullptr && args.x.num_rows >= variant.many_from;
+  // Weights that come from memory are read faster by unpacking than between products: there it pays from fewer rows on.
+  const WeightView& w = args.weight;
+  const bool large = w.panels() * w.tiles() * tile_bytes(w.codes) > kLargeWeight;
+  const bool many = variant.many != nullptr && args.x.num_rows >= (large ? variant.many_from_large : variant.many_from);
   (many ? variant.many : variant.few)(args);
 }
 

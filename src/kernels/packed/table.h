@@ -14,6 +14,7 @@ struct Variant {
   Run few;
   Run many;                // null: few serves every number of rows
   std::int64_t many_from;  // rows from which many is faster
+  std::int64_t many_from_large;  // for weights larger than a second-level cache
   Spin spin;               // null: none
   Sweep sweep;             // null: none
 };

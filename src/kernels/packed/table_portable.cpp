@@ -6,7 +6,7 @@
 namespace quernel::kernels::packed {
 
 std::span<const Variant> variants() {
-  static const std::array<Variant, 1> table{{{sys::Isa::scalar, "packed/reference", reference::few, nullptr, 0, nullptr, nullptr}}};
+  static const std::array<Variant, 1> table{{{sys::Isa::scalar, "packed/reference", reference::few, nullptr, 0, 0, nullptr, nullptr}}};
   return table;
 }
 
