@@ -60,7 +60,10 @@ void AttentionPhase::finish_head(std::span<float> head, std::span<const float> g
   if (config.qk_norm_per_head)
     kernels::rowwise::functions().rms_norm(head.data(), gain.data(), static_cast<float>(config.rms_norm_eps), head.data(), config.head_dim);
   if (of_layer.rotates) runtime::rotate_head(model_.rope->at(position, of_layer.local_rope), head);
-  if (model_.head_transform != nullptr) model_.head_transform->apply(MatrixView{head.data(), 1, config.head_dim});
+  if (model_.head_transform != nullptr) {
+    std::array<float, kv::kMaxHeadDim> scratch;
+    model_.head_transform->apply(head.data(), scratch.data());
+  }
 }
 
 // The key head, stored with its value, and the query heads that read it.

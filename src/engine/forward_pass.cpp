@@ -19,7 +19,7 @@ namespace {
 using kernels::rowwise::functions;
 using model::Linear;
 
-constexpr std::int64_t kFewTokens = 7;  // up to here products are cut statically: reading the weights is what takes time
+constexpr std::int64_t kFewTokens = 8;  // up to here products are cut statically: reading the weights is what takes time
 
 // Floats of the phases of rows. One set is shared by all workers, or each has its own where there is one token.
 struct Rows {
@@ -51,7 +51,8 @@ struct ForwardPass::State {
   Matrix branch;   // outputs of o and down [tokens, hidden]
   Matrix fused;    // outputs of q k v [tokens, q + 2 kv], then of gate up [tokens, 2 intermediate]
   Matrix mixed;    // attention [tokens, q]
-  Matrix own_inner;  // [workers, intermediate]
+  Matrix own_inner;      // [workers, intermediate]
+  Matrix inner_scratch;  // of its transform
   Matrix parts;      // [workers, 2 tokens * 64]
   std::vector<sys::HugeBuffer> scratch;
   std::unique_ptr<sys::Barrier> barrier;
@@ -176,7 +177,7 @@ struct ForwardPass::State {
       const float* gate = fused.row(r).data();
       const std::span<float> inner = own_inner.row(worker);
       function(gate, gate + width, inner.data(), width);
-      if (model.inner_transform != nullptr) model.inner_transform->apply(MatrixView{inner.data(), 1, width});
+      if (model.inner_transform != nullptr) model.inner_transform->apply(inner.data(), inner_scratch.row(worker).data());
       rows(worker).codes.put(r, inner.data());
     }
     meet_after_rows();
@@ -271,6 +272,7 @@ Result<ForwardPass> ForwardPass::make(const PassModel& model, int num_workers, s
   state->fused = Matrix(max_tokens, std::max(config.q_size() + 2 * config.kv_size(), 2 * config.intermediate_size));
   state->mixed = Matrix(max_tokens, config.q_size());
   state->own_inner = Matrix(num_workers, config.intermediate_size);
+  if (model.inner_transform != nullptr) state->inner_scratch = Matrix(num_workers, model.inner_transform->scratch_floats());
   state->parts = Matrix(num_workers, 2 * max_tokens * kPanelsPerTask * kernels::packed::kPanelOutputs);
   state->barrier = std::make_unique<sys::Barrier>(num_workers);
   state->attention = std::make_unique<AttentionPhase>(model, num_workers, max_tokens, *state->barrier);

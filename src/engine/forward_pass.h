@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "engine/int_model.h"
+#include "engine/online_transform.h"
 #include "engine/pass_profile.h"
 #include "kernels/kv_attention/kv_attention.h"
 #include "sys/barrier.h"
@@ -32,8 +33,8 @@ struct PassModel {
   const std::vector<Layer>* layers;
   const runtime::EndWeights* ends;
   const runtime::RopeTable* rope;
-  const Hadamard* head_transform;   // null: none
-  const Hadamard* inner_transform;  // null: none
+  const OnlineTransform* head_transform;   // null: none
+  const OnlineTransform* inner_transform;  // null: none
 };
 
 class ForwardPass {

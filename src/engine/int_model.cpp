@@ -48,7 +48,7 @@ struct IntModel::State {
   runtime::EndWeights ends;
   PackedLinear head;
   std::shared_ptr<const runtime::RopeTable> rope;
-  std::optional<Hadamard> head_transform, inner_transform;
+  std::optional<OnlineTransform> head_transform, inner_transform;
   PagePool pages;
   std::optional<ForwardPass> pass;
 

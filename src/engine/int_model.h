@@ -21,7 +21,6 @@
 #include "runtime/layer_weights.h"
 #include "runtime/rope.h"
 #include "sys/thread_pool.h"
-#include "tensor/hadamard.h"
 
 namespace quernel::engine {
 

@@ -65,6 +65,34 @@ inline F32x16 load_partial_f16(const std::uint16_t* from, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) lanes[i] = from[i];
   return load_f16(lanes);
 }
+// Sixteen bytes of whole numbers in [0, 255].
+inline void store_u8(std::uint8_t* to, F32x16 a) {
+  const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a.low), _mm256_cvtps_epi32(a.high));
+  const __m256i bytes = _mm256_packus_epi16(words, _mm256_setzero_si256());
+  const __m256i ordered = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 0, 0, 0, 0));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(ordered));
+}
+// Lane i holds lane i ^ kBit.
+template <int kBit>
+inline F32x16 swap_lanes(F32x16 a) {
+  if constexpr (kBit == 1) return {_mm256_permute_ps(a.low, 0xB1), _mm256_permute_ps(a.high, 0xB1)};
+  if constexpr (kBit == 2) return {_mm256_permute_ps(a.low, 0x4E), _mm256_permute_ps(a.high, 0x4E)};
+  if constexpr (kBit == 4) return {_mm256_permute2f128_ps(a.low, a.low, 1), _mm256_permute2f128_ps(a.high, a.high, 1)};
+  return {a.high, a.low};
+}
+// Lanes whose index has the bit change sign.
+template <int kBit>
+inline F32x16 negate_lanes(F32x16 a) {
+  if constexpr (kBit == 8) return {a.low, _mm256_xor_ps(a.high, _mm256_set1_ps(-0.0F))};
+  constexpr float k0 = 0.0F;
+  constexpr float kS = -0.0F;
+  const __m256 sign = kBit == 1   ? _mm256_setr_ps(k0, kS, k0, kS, k0, kS, k0, kS)
+                      : kBit == 2 ? _mm256_setr_ps(k0, k0, kS, kS, k0, k0, kS, kS)
+                                  : _mm256_setr_ps(k0, k0, k0, k0, kS, kS, kS, kS);
+  return {_mm256_xor_ps(a.low, sign), _mm256_xor_ps(a.high, sign)};
+}
+inline std::uint16_t to_f16(float a) { return static_cast<std::uint16_t>(_mm_extract_epi16(_mm_cvtps_ph(_mm_set_ss(a), 0), 0)); }
+inline float from_f16(std::uint16_t a) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(a))); }
 inline float first_of(F32x16 a) { return _mm256_cvtss_f32(a.low); }
 // Whole numbers in [-128, 127], sixteen bytes.
 inline void store_i8(std::int8_t* to, F32x16 a) {

@@ -43,6 +43,26 @@ inline F32x16 load_f16(const std::uint16_t* from) {
 inline F32x16 load_partial_f16(const std::uint16_t* from, std::int64_t count) {
   return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first_lanes(count), from))};
 }
+// Sixteen bytes of whole numbers in [0, 255].
+inline void store_u8(std::uint8_t* to, F32x16 a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
+}
+// Lane i holds lane i ^ kBit.
+template <int kBit>
+inline F32x16 swap_lanes(F32x16 a) {
+  if constexpr (kBit == 1) return {_mm512_permute_ps(a.v, 0xB1)};
+  if constexpr (kBit == 2) return {_mm512_permute_ps(a.v, 0x4E)};
+  if constexpr (kBit == 4) return {_mm512_shuffle_f32x4(a.v, a.v, 0xB1)};
+  return {_mm512_shuffle_f32x4(a.v, a.v, 0x4E)};
+}
+// Lanes whose index has the bit change sign.
+template <int kBit>
+inline F32x16 negate_lanes(F32x16 a) {
+  constexpr __mmask16 kMask = kBit == 1 ? 0xAAAA : kBit == 2 ? 0xCCCC : kBit == 4 ? 0xF0F0 : 0xFF00;
+  return {_mm512_mask_xor_ps(a.v, kMask, a.v, _mm512_set1_ps(-0.0F))};
+}
+inline std::uint16_t to_f16(float a) { return static_cast<std::uint16_t>(_mm_extract_epi16(_mm_cvtps_ph(_mm_set_ss(a), 0), 0)); }
+inline float from_f16(std::uint16_t a) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(a))); }
 inline float first_of(F32x16 a) { return _mm512_cvtss_f32(a.v); }
 // Whole numbers in [-128, 127], sixteen bytes.
 inline void store_i8(std::int8_t* to, F32x16 a) {

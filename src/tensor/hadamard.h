@@ -30,6 +30,8 @@ class Hadamard {
   [[nodiscard]] std::int64_t size() const { return size_; }
   [[nodiscard]] std::int64_t block_size() const { return core_size_ * power_; }
   [[nodiscard]] std::int64_t core_size() const { return core_size_; }
+  [[nodiscard]] std::int64_t power() const { return power_; }
+  [[nodiscard]] const std::vector<std::int8_t>& core_signs() const { return core_; }  // [core_size, core_size]
   // Whether one matrix mixes all entries; else it works on blocks.
   [[nodiscard]] bool is_full() const { return block_size() == size_; }
 

@@ -149,6 +149,27 @@ TEST(KvAttention, VectorVariantsAgreeBitForBit) {
     }
 }
 
+TEST(KvAttention, EncodesTheSameBitsEverywhere) {
+  for (std::int64_t size = 8; size <= 128; size += 8)
+    for (const float most : {15.0F, 255.0F})
+      for (const double scale : {1.0, 1e-6, 1e5, 0.0}) {
+        std::vector<std::vector<float>> heads{normal_values(size, "head", scale), normal_values(size, "bad", scale)};
+        heads[1].back() = size % 16 == 0 ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
+        for (const std::vector<float>& head : heads) {
+          Coded expected;
+          variants().back().encode(head.data(), size, most, expected);
+          for (const Variant& variant : variants()) {
+            if (!sys::can_use(variant.isa)) continue;
+            Coded coded;
+            variant.encode(head.data(), size, most, coded);
+            ASSERT_EQ(coded.scale, expected.scale) << variant.name << " " << size;
+            ASSERT_EQ(coded.offset, expected.offset) << variant.name;
+            ASSERT_EQ(std::memcmp(coded.codes, expected.codes, static_cast<std::size_t>(size)), 0) << variant.name << " " << size;
+          }
+        }
+      }
+}
+
 TEST(KvAttention, ARowDependsOnItselfAlone) {
   const Problem p(64, {8, 4, 4, 8}, 11);
   const Outcome all = run(pick().run, p);

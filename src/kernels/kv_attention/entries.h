@@ -6,14 +6,18 @@
 namespace quernel::kernels::kv_attention {
 namespace avx512_vnni {
 void run(const Args& args) noexcept;
+void encode(const float* x, std::int64_t size, float most, Coded& out) noexcept;
 }
 namespace avx_vnni {
 void run(const Args& args) noexcept;
+void encode(const float* x, std::int64_t size, float most, Coded& out) noexcept;
 }
 namespace avx2 {
 void run(const Args& args) noexcept;
+void encode(const float* x, std::int64_t size, float most, Coded& out) noexcept;
 }
 namespace reference {
 void run(const Args& args) noexcept;
+void encode(const float* x, std::int64_t size, float most, Coded& out) noexcept;
 }
 }  // namespace quernel::kernels::kv_attention

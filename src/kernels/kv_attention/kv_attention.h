@@ -58,6 +58,16 @@ struct Args {
 };
 using Run = void (*)(const Args& args) noexcept;
 
+// Codes of one head of a token for page.h: low = min x, high = max x, scale = f16((high - low) / most), offset = f16(low), code =
+// round((x - offset) / scale) within 0 .. most, ties to even; size a multiple of 8. A range that is not finite: scale and offset NaN, codes 0.
+// All variants agree bit for bit.
+struct Coded {
+  std::uint16_t scale = 0;
+  std::uint16_t offset = 0;
+  alignas(16) std::uint8_t codes[kMaxHeadDim];
+};
+using Encode = void (*)(const float* x, std::int64_t size, float most, Coded& out) noexcept;
+
 // out [head_dim] = the runs' mixed values over their sums, joined in order; zero where no key was visible.
 void join(const Partial* partials, std::int64_t num_partials, std::int64_t head_dim, float* out);
 

@@ -4,8 +4,8 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <limits>
 
+#include "kernels/kv_attention/table.h"
 #include "tensor/half.h"
 
 namespace quernel::kernels::kv_attention {
@@ -27,40 +27,9 @@ std::int64_t key_at(std::int64_t head_dim, std::int64_t token, std::int64_t dim)
 }
 std::int64_t value_at(std::int64_t token, std::int64_t dim) { return ((dim / 16) * 8 + token / 4) * 64 + (dim % 16) * 4 + token % 4; }
 
-// Codes of one head with its scale and offset, as simulate_head of runtime/simulated.h finds them.
-struct Coded {
-  std::uint16_t scale;
-  std::uint16_t offset;
-  std::array<std::uint8_t, kMaxHeadDim> codes;
-};
-
 Coded encode(const float* x, std::int64_t size, float most) {
   Coded coded;
-  float low = x[0];
-  float high = x[0];
-  float faults = 0.0F;
-  for (std::int64_t i = 0; i < size; ++i) {
-    low = x[i] < low ? x[i] : low;
-    high = x[i] > high ? x[i] : high;
-    faults += x[i] - x[i];
-  }
-  if (!std::isfinite(high - low) || faults != 0.0F) {
-    coded.scale = coded.offset = float_to_f16(std::numeric_limits<float>::quiet_NaN());
-    std::fill_n(coded.codes.begin(), size, std::uint8_t{0});
-    return coded;
-  }
-  coded.scale = to_half((high - low) / most);
-  coded.offset = to_half(low);
-  const float scale = f16_to_float(coded.scale);
-  const float offset = f16_to_float(coded.offset);
-  const float inverse = scale > 0.0F ? 1.0F / scale : 0.0F;
-  constexpr float kMagic = 12582912.0F;  // adding it leaves the nearest whole number, ties to even
-  for (std::int64_t i = 0; i < size; ++i) {
-    float exact = (x[i] - offset) * inverse;
-    exact = exact < 0.0F ? 0.0F : exact;
-    exact = exact > most ? most : exact;
-    coded.codes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(static_cast<std::int32_t>((exact + kMagic) - kMagic));
-  }
+  pick().encode(x, size, most, coded);
   return coded;
 }
 
@@ -93,8 +62,8 @@ void write_token(const PageBytes& page, int bits, std::int64_t head_dim, std::in
   const PageLayout at = page_layout(head_dim, 8);
   const Coded k = encode(key, head_dim, 255.0F);
   const Coded v = encode(value, head_dim, 255.0F);
-  for (std::int64_t d = 0; d < head_dim; d += 4) std::memcpy(page.keys + key_at(head_dim, slot, d), k.codes.data() + d, 4);
-  for (std::int64_t d = 0; d < head_dim; ++d) page.values[value_at(slot, d)] = v.codes[static_cast<std::size_t>(d)];
+  for (std::int64_t d = 0; d < head_dim; d += 4) std::memcpy(page.keys + key_at(head_dim, slot, d), k.codes + d, 4);
+  for (std::int64_t d = 0; d < head_dim; ++d) page.values[value_at(slot, d)] = v.codes[d];
   put_params(page.keys + at.key_params, slot, k);
   put_params(page.values + at.value_params, slot, v);
 }
@@ -122,8 +91,8 @@ void close_page(const PageBytes& page8, std::int64_t head_dim, const PageBytes& 
     const Coded v = encode(values[static_cast<std::size_t>(t)].data(), head_dim, 15.0F);
     std::uint8_t* key_panel = page4.keys + (t / 16) * (head_dim / 8) * 64;
     for (std::int64_t d = 0; d < head_dim; ++d) {
-      put_nibble(key_panel, head_dim / 8, d / 4, (t % 16) * 4 + d % 4, k.codes[static_cast<std::size_t>(d)]);
-      put_nibble(page4.values + (d / 16) * 4 * 64, 4, t / 4, (d % 16) * 4 + t % 4, v.codes[static_cast<std::size_t>(d)]);
+      put_nibble(key_panel, head_dim / 8, d / 4, (t % 16) * 4 + d % 4, k.codes[d]);
+      put_nibble(page4.values + (d / 16) * 4 * 64, 4, t / 4, (d % 16) * 4 + t % 4, v.codes[d]);
     }
     put_params(page4.keys + at.key_params, t, k);
     put_params(page4.values + at.value_params, t, v);

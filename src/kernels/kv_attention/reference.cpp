@@ -1,9 +1,11 @@
 // The formula of kv_attention.h in double, on what read_token gives.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
 
 #include "kernels/kv_attention/entries.h"
+#include "tensor/half.h"
 
 namespace quernel::kernels::kv_attention::reference {
 
@@ -49,6 +51,31 @@ void run_query(const Args& args, const Query& query, Partial& out) {
 }
 
 }  // namespace
+
+void encode(const float* x, std::int64_t size, float most, Coded& out) noexcept {
+  float low = x[0];
+  float high = x[0];
+  float faults = 0.0F;
+  for (std::int64_t i = 0; i < size; ++i) {
+    low = std::fmin(low, x[i]);
+    high = std::fmax(high, x[i]);
+    faults += x[i] - x[i];
+  }
+  if (!std::isfinite(high - low) || faults != 0.0F) {
+    out.scale = out.offset = float_to_f16(std::numeric_limits<float>::quiet_NaN());
+    std::fill_n(out.codes, size, std::uint8_t{0});
+    return;
+  }
+  constexpr float kMaxF16 = 65504.0F;
+  out.scale = float_to_f16(std::clamp((high - low) / most, -kMaxF16, kMaxF16));
+  out.offset = float_to_f16(std::clamp(low + 0.0F, -kMaxF16, kMaxF16));  // never -0
+  const float scale = f16_to_float(out.scale);
+  const float inverse = scale > 0.0F ? 1.0F / scale : 0.0F;
+  for (std::int64_t i = 0; i < size; ++i) {
+    const float exact = (x[i] - f16_to_float(out.offset)) * inverse;
+    out.codes[i] = static_cast<std::uint8_t>(std::nearbyint(std::clamp(exact, 0.0F, most)));
+  }
+}
 
 void run(const Args& args) noexcept {
   for (std::int64_t m = 0; m < args.num_queries; ++m) run_query(args, args.queries[m], args.partials[m]);

@@ -12,6 +12,7 @@ struct Variant {
   sys::Isa isa;
   const char* name;
   Run run;
+  Encode encode;
 };
 
 std::span<const Variant> variants();  // best first, the reference last

@@ -6,7 +6,7 @@
 namespace quernel::kernels::kv_attention {
 
 std::span<const Variant> variants() {
-  static const std::array<Variant, 1> table{{{sys::Isa::scalar, "kv_attention/reference", reference::run}}};
+  static const std::array<Variant, 1> table{{{sys::Isa::scalar, "kv_attention/reference", reference::run, reference::encode}}};
   return table;
 }
 

@@ -11,10 +11,12 @@ constexpr int kMaxRows = 4;
 
 // The body needs all of the above.
 #include "kernels/kv_attention/body.h"
+#include "kernels/kv_attention/body_encode.h"
 #include "kernels/kv_attention/entries.h"
 
 namespace quernel::kernels::kv_attention::avx512_vnni {
 
 void run(const Args& args) noexcept { run_all<kMaxRows>(args, 0); }
+void encode(const float* x, std::int64_t size, float most, Coded& out) noexcept { run_encode(x, size, most, out); }
 
 }  // namespace quernel::kernels::kv_attention::avx512_vnni

@@ -1,0 +1,20 @@
+// The variants of hadamard on this architecture: tests, benchmarks and selection walk this list.
+#pragma once
+
+#include <span>
+
+#include "kernels/hadamard/hadamard.h"
+#include "sys/cpu.h"
+
+namespace quernel::kernels::hadamard {
+
+struct Variant {
+  sys::Isa isa;
+  const char* name;
+  Transform transform;
+};
+
+std::span<const Variant> variants();  // best first, the reference last
+const Variant& pick();                // the first whose level sys::checked_isas() allows
+
+}  // namespace quernel::kernels::hadamard
