@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/checked.h"
+#include "calib/for_rows.h"
 
 namespace quernel::calib {
 
@@ -59,5 +60,40 @@ void RowSample::add(ConstMatrixView x) {
 }
 
 Matrix RowSample::take() && { return std::move(rows_); }
+
+ProbeRows::ProbeRows(std::int64_t num_tokens, std::int64_t width)
+    : peaks_(std::min(kPeakRows, num_tokens), width), spread_(num_tokens, width, kSpreadRows) {}
+
+void ProbeRows::add(ConstMatrixView x, sys::ThreadPool& pool) {
+  std::vector<float> largest(static_cast<std::size_t>(x.rows), 0.0F);
+  for_rows(x.rows, pool, [&](std::int64_t row) {
+    for (const float value : x.row(row)) {
+      largest[static_cast<std::size_t>(row)] = std::max(largest[static_cast<std::size_t>(row)], std::abs(value));
+    }
+  });
+  for (std::int64_t row = 0; row < x.rows; ++row) offer(x.row(row), largest[static_cast<std::size_t>(row)]);
+  spread_.add(x);
+}
+
+void ProbeRows::offer(std::span<const float> row, float largest) {
+  auto place = static_cast<std::int64_t>(sizes_.size());
+  if (place < peaks_.rows()) {
+    sizes_.push_back(largest);
+  } else {
+    const auto least = std::min_element(sizes_.begin(), sizes_.end());
+    if (least == sizes_.end() || !(largest > *least)) return;
+    *least = largest;
+    place = least - sizes_.begin();
+  }
+  std::copy(row.begin(), row.end(), peaks_.row(place).begin());
+}
+
+Matrix ProbeRows::take() && {
+  const Matrix spread = std::move(spread_).take();
+  Matrix rows = Matrix::uninitialized(peaks_.rows() + spread.rows(), peaks_.cols());
+  std::copy(peaks_.data(), peaks_.data() + peaks_.size(), rows.data());
+  std::copy(spread.data(), spread.data() + spread.size(), rows.data() + peaks_.size());
+  return rows;
+}
 
 }  // namespace quernel::calib

@@ -406,6 +406,8 @@ Result<quant::LayerStats> BlockCalibrator::collect(const runtime::LayerWeights& 
   const bool wants_keys = channels.has_value() && site == Site::attention_out;
   state.max_abs_keys.assign(wants_keys ? static_cast<std::size_t>(state.config->kv_size()) : 0, 0.0F);
   RowSample sample(state.samples->num_tokens(), width, state.options.sample_rows);
+  std::optional<ProbeRows> probe;
+  if (state.options.probe && site == Site::mlp_out) probe.emplace(state.samples->num_tokens(), width);
   state.stored_is_valid = false;
   for (std::size_t index = 0; index < state.chunks.size(); ++index) {
     const Chunk& chunk = state.chunks[index];
@@ -415,6 +417,7 @@ Result<quant::LayerStats> BlockCalibrator::collect(const runtime::LayerWeights& 
     if (source != nullptr) QUERNEL_TRY_STATUS(state.add_drift(*source, site, index, x, stats));
     if (channels.has_value()) channels->add(x, *state.options.pool);
     sample.add(x);
+    if (probe.has_value()) probe->add(x, *state.options.pool);
     if (is_kept(site) && !state.plan.recompute) state.stored.keep(chunk.first_row, x, *state.options.pool);
     stats.num_tokens += chunk.num_rows;
     for (std::size_t stream = 0; std::cmp_less(stream, state.num_streams()); ++stream) {
@@ -427,6 +430,7 @@ Result<quant::LayerStats> BlockCalibrator::collect(const runtime::LayerWeights& 
   if (channels.has_value()) channels->finish(stats);
   stats.max_abs_keys = std::exchange(state.max_abs_keys, {});
   stats.sample = std::move(sample).take();
+  if (probe.has_value()) stats.probe = std::move(*probe).take();
   state.stored_is_valid = is_kept(site) && !state.plan.recompute;
   return stats;
 }

@@ -59,6 +59,7 @@ struct CalibratorOptions {
   runtime::SimulatedBits simulated{};
   bool channel_stats = false;    // LayerStats::mean_abs, max_abs and max_abs_keys too
   std::int64_t sample_rows = 0;  // LayerStats::sample has at most this many rows
+  bool probe = false;            // LayerStats::probe of Site::mlp_out
 };
 
 class BlockCalibrator {

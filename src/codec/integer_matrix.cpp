@@ -140,6 +140,41 @@ Status check_groups(const IntegerMatrix& matrix) {
   return {};
 }
 
+// The code that stands for 0 in this place.
+int zero_code(const IntegerMatrix& matrix, const Outlier& outlier) {
+  const std::int64_t group = matrix.group_of_column[static_cast<std::size_t>(outlier.col)];
+  return matrix.zero_points[static_cast<std::size_t>(outlier.row * matrix.num_groups() + group)];
+}
+
+// After codes and groups.
+Status check_outliers(const IntegerMatrix& matrix) {
+  const std::vector<Outlier>& outliers = matrix.outliers;
+  if (std::cmp_greater(outliers.size(), kMaxOutliers)) {
+    return corrupt("outliers", "more outliers than a matrix may have")
+        .expect(fmt::format("at most {}", kMaxOutliers), fmt::format("{}", outliers.size()));
+  }
+  for (std::size_t i = 0; i < outliers.size(); ++i) {
+    const Outlier& one = outliers[i];
+    const std::string where = fmt::format("outlier {} at row {}, column {}", i, one.row, one.col);
+    if (one.row < 0 || one.row >= matrix.rows || one.col < 0 || one.col >= matrix.cols) {
+      return corrupt("outliers", where + " lies outside the matrix")
+          .expect(fmt::format("within {} x {}", matrix.rows, matrix.cols), fmt::format("{}, {}", one.row, one.col));
+    }
+    if (!std::isfinite(one.value)) {
+      return corrupt("outliers", where + " is no number").expect("a finite value", fmt::format("{}", one.value));
+    }
+    if (i > 0 && std::pair(one.row, one.col) <= std::pair(outliers[i - 1].row, outliers[i - 1].col)) {
+      return corrupt("outliers", where + " does not follow the one before it").expect("rising row, column", "another");
+    }
+    const int code = matrix.codes[static_cast<std::size_t>(one.row * matrix.cols + one.col)];
+    if (code != zero_code(matrix, one)) {
+      return corrupt("outliers", where + " stands over a code that is not 0")
+          .expect(fmt::format("{}", zero_code(matrix, one)), fmt::format("{}", code));
+    }
+  }
+  return {};
+}
+
 // One row, groups in the ordinary layout: scale and zero point stay in registers over a group.
 void dequantize_contiguous(const std::uint8_t* codes, const float* scales, const std::uint8_t* zero_points,
                            std::int64_t group_size, std::span<float> out) {
@@ -202,6 +237,7 @@ void dequantize(const IntegerMatrix& matrix, MatrixView out) {
       dequantize_gathered(codes, scales, zero_points, matrix.group_of_column.data(), out.row(row));
     }
   }
+  for (const Outlier& one : matrix.outliers) out(one.row, one.col) = one.value;
 }
 
 Matrix dequantize(const IntegerMatrix& matrix) {
@@ -221,18 +257,23 @@ Status validate(const IntegerMatrix& matrix) {
   QUERNEL_TRY_STATUS(check_codes("codes", matrix.codes, matrix.cols, "column", matrix.bits));
   QUERNEL_TRY_STATUS(check_zero_points(matrix));
   QUERNEL_TRY_STATUS(check_scales(matrix));
-  return check_levels(matrix);
+  QUERNEL_TRY_STATUS(check_levels(matrix));
+  return check_outliers(matrix);
 }
 
 double bits_per_weight(const IntegerMatrix& matrix) {
   if (matrix.rows == 0 || matrix.cols == 0) return 0.0;
+  constexpr double kOutlierBits = 96.0;  // row, column, value
+  const double outliers = kOutlierBits * static_cast<double>(matrix.outliers.size()) /
+                          (static_cast<double>(matrix.rows) * static_cast<double>(matrix.cols));
   if (matrix.levels) {
     const double group_bits = 8.0 * static_cast<double>(matrix.num_groups());  // scale and zero point share a byte
-    return matrix.bits + (group_bits + 16.0) / static_cast<double>(matrix.cols);
+    return matrix.bits + (group_bits + 16.0) / static_cast<double>(matrix.cols) + outliers;
   }
   const auto scale_bits = static_cast<double>(8 * size_of(matrix.scale_dtype));
   const double group_bits = scale_bits + (matrix.symmetric ? 0.0 : matrix.bits);
-  return matrix.bits + group_bits * static_cast<double>(matrix.num_groups()) / static_cast<double>(matrix.cols);
+  return matrix.bits + group_bits * static_cast<double>(matrix.num_groups()) / static_cast<double>(matrix.cols) +
+         outliers;
 }
 
 }  // namespace quernel::codec

@@ -53,6 +53,38 @@ void unpack_groups(std::span<const std::byte> bytes, IntegerMatrix& matrix) {
   }
 }
 
+Status expect_list(const TwoLevelViews& views) {
+  if (views.outlier_index.has_value() != views.outlier_values.has_value()) {
+    return Error(Fault::corrupt, "half of a list of outliers")
+        .in_field(views.outlier_index ? "outlier_values" : "outlier_index")
+        .expect("places and values", "one of them");
+  }
+  if (!views.outlier_index) return ok_status();
+  const Shape& shape = views.outlier_index->shape;
+  const std::int64_t count = shape.empty() ? 0 : shape[0];
+  if (count < 1 || count > kMaxOutliers) {
+    return Error(Fault::corrupt, "a list of outliers of this length")
+        .in_field("outlier_index")
+        .expect(fmt::format("[1 .. {}, 2]", kMaxOutliers), quernel::to_string(shape));
+  }
+  QUERNEL_TRY_STATUS(expect_tensor(*views.outlier_index, DType::i32, {count, 2}, "outlier_index"));
+  return expect_tensor(*views.outlier_values, DType::f32, {count}, "outlier_values");
+}
+
+void unpack_outliers(const TwoLevelViews& views, IntegerMatrix& matrix) {
+  if (!views.outlier_index) return;
+  const std::byte* index = views.outlier_index->bytes.data();
+  const std::byte* value = views.outlier_values->bytes.data();
+  matrix.outliers.resize(static_cast<std::size_t>(views.outlier_index->shape[0]));
+  for (Outlier& one : matrix.outliers) {
+    std::memcpy(&one.row, index, sizeof one.row);
+    std::memcpy(&one.col, index + sizeof one.row, sizeof one.col);
+    std::memcpy(&one.value, value, sizeof one.value);
+    index += sizeof one.row + sizeof one.col;
+    value += sizeof one.value;
+  }
+}
+
 void multiply_levels(IntegerMatrix& matrix) {
   const auto groups = static_cast<std::size_t>(matrix.num_groups());
   matrix.scales.resize(matrix.zero_points.size());
@@ -98,6 +130,20 @@ std::vector<std::byte> two_level_scales(const IntegerMatrix& matrix) {
   return {bytes.begin(), bytes.end()};
 }
 
+std::vector<std::byte> outlier_index(const IntegerMatrix& matrix) {
+  std::vector<std::int32_t> places;
+  for (const Outlier& one : matrix.outliers) places.insert(places.end(), {one.row, one.col});
+  const auto bytes = std::as_bytes(std::span(places));
+  return {bytes.begin(), bytes.end()};
+}
+
+std::vector<std::byte> outlier_values(const IntegerMatrix& matrix) {
+  std::vector<float> values;
+  for (const Outlier& one : matrix.outliers) values.push_back(one.value);
+  const auto bytes = std::as_bytes(std::span(values));
+  return {bytes.begin(), bytes.end()};
+}
+
 Result<IntegerMatrix> unpack_two_level(const TwoLevelViews& views, const TwoLevelLayout& layout) {
   QUERNEL_TRY_STATUS(expect_layout(layout.rows, layout.cols, kBits, layout.group_size));
   IntegerMatrix matrix;
@@ -113,12 +159,14 @@ Result<IntegerMatrix> unpack_two_level(const TwoLevelViews& views, const TwoLeve
       expect_tensor(views.codes, DType::u8, {layout.rows, ceil_div<std::int64_t>(layout.cols, 2)}, "codes"));
   QUERNEL_TRY_STATUS(expect_tensor(views.groups, DType::u8, {layout.rows, groups}, "groups"));
   QUERNEL_TRY(matrix.levels->row_scales, read_scales(views.scales, {layout.rows}, "scales"));
+  QUERNEL_TRY_STATUS(expect_list(views));
   matrix.codes.resize(static_cast<std::size_t>(layout.rows * layout.cols));
   matrix.group_of_column = contiguous_groups(layout.cols, matrix.group_size);
   QUERNEL_TRY_STATUS(check_spare_bits(views.codes.bytes, matrix));
   unpack_codes(views.codes.bytes, matrix);
   unpack_groups(views.groups.bytes, matrix);
   multiply_levels(matrix);
+  unpack_outliers(views, matrix);
   QUERNEL_TRY_STATUS(validate(matrix));
   return matrix;
 }

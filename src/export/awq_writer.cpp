@@ -102,6 +102,7 @@ Format awq_format() {
           .tail_groups = false,
           .two_level = false,
           .online_transforms = false,
+          .outliers = false,
           .scale_dtypes = {DType::f16},
           .check = check,
           .notes = notes,

@@ -107,6 +107,7 @@ Format compressed_tensors_format() {
           .tail_groups = false,
           .two_level = false,
           .online_transforms = false,
+          .outliers = false,
           .scale_dtypes = {DType::f16, DType::bf16, DType::f32},
           .check = check,
           .notes = notes,

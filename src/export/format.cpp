@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/contains.h"
 #include "export/awq_writer.h"
@@ -53,6 +54,14 @@ Status check_groups(const Format& format, const FormatInput& input) {
   return ok_status();
 }
 
+Status check_outliers(const Format& format, const FormatInput& input) {
+  if (!input.info.outliers || format.outliers) return ok_status();
+  return Error(Fault::unsupported, fmt::format("{} has no place for single weights kept beside the codes", format.name))
+      .in_field("super-weights")
+      .expect("off", "auto")
+      .with_hint("--method qoq in format quernel holds them");
+}
+
 }  // namespace
 
 std::span<const Format> formats() {
@@ -75,6 +84,7 @@ Status check_holdable(const Format& format, const FormatInput& input) {
   QUERNEL_TRY_STATUS(check_bits(format, input));
   QUERNEL_TRY_STATUS(check_scales(format, input));
   QUERNEL_TRY_STATUS(check_groups(format, input));
+  QUERNEL_TRY_STATUS(check_outliers(format, input));
   if (!input.info.symmetric && !format.asymmetric) {
     return Error(Fault::unsupported, fmt::format("{} cannot hold zero points", format.name)).in_field("symmetric");
   }
@@ -122,6 +132,10 @@ Status check_matrix(const FormatInput& input, const model::LinearModule& module,
   // One group a row has several names: its size counts only where it divides the row.
   const bool one_group = group_size >= module.cols && matrix.group_size >= module.cols;
   if (matrix.group_size != group_size && !one_group) return differs("group_size", group_size, matrix.group_size);
+  const auto listed = input.outliers.find(module.name);
+  const std::int64_t outliers = listed == input.outliers.end() ? 0 : listed->second;
+  if (std::cmp_not_equal(outliers, matrix.outliers.size()))
+    return differs("outliers", outliers, static_cast<std::int64_t>(matrix.outliers.size()));
   if (matrix.symmetric != info.symmetric) return differs("symmetric", info.symmetric, matrix.symmetric);
   if (matrix.scale_dtype != info.scale_dtype) {
     return Error(Fault::invalid_argument, "scales have another type than the plan of the checkpoint says")

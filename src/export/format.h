@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <utility>
@@ -27,12 +28,13 @@ namespace quernel::exporting {
 // What is quantized, and what of the same kind stays dense.
 struct FormatInput {
   model::QuantizationInfo info;
-  std::vector<model::LinearModule> modules;  // quantized ones, in checkpoint order
-  std::vector<std::string> dense_modules;    // linear modules of the blocks that stay dense
-  bool scattered_groups = false;             // act-order whose groups follow the order of the columns
-  bool compact_scales = false;               // ExportOptions
-  bool online_transforms = false;            // the model needs a transform while it runs (model/config.h)
-  DType model_dtype = DType::f16;            // what config.json calls the type of the weights: F16, BF16 or F32
+  std::vector<model::LinearModule> modules;        // quantized ones, in checkpoint order
+  std::vector<std::string> dense_modules;          // linear modules of the blocks that stay dense
+  bool scattered_groups = false;                   // act-order whose groups follow the order of the columns
+  bool compact_scales = false;                     // ExportOptions
+  bool online_transforms = false;                  // the model needs a transform while it runs (model/config.h)
+  std::map<std::string, std::int64_t> outliers{};  // how many a module has, by name; modules not listed have none
+  DType model_dtype = DType::f16;                  // what config.json calls the type of the weights: F16, BF16 or F32
 };
 
 // Bytes of one tensor of a module (export/packer.h makes them of the codec's functions).
@@ -47,6 +49,7 @@ struct Format {
   bool tail_groups;        // K need not be a multiple of the group size
   bool two_level;          // holds matrices of two levels, and no others
   bool online_transforms;  // read by a runtime that does them: ours
+  bool outliers;           // holds single weights beside the codes
   std::vector<DType> scale_dtypes;
 
   // Everything that cannot be held or that no reader of the format takes.

@@ -134,6 +134,7 @@ Format gptq_format() {
           .tail_groups = true,
           .two_level = false,
           .online_transforms = false,
+          .outliers = false,
           .scale_dtypes = {DType::f16},
           .check = check,
           .notes = notes,

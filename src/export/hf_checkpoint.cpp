@@ -224,6 +224,16 @@ Status write_collection(const std::string& output, const ExportOptions& options)
   return write_checksums(output);
 }
 
+// Reads every matrix once, only where some may have outliers: tensors are planned before any is written.
+Status count_outliers(const ExportInput& input, FormatInput& planned) {
+  if (!input.info.outliers) return ok_status();
+  for (const model::LinearModule& module : planned.modules) {
+    QUERNEL_TRY(const MatrixPointer matrix, input.read(module.name));
+    if (!matrix->outliers.empty()) planned.outliers[module.name] = static_cast<std::int64_t>(matrix->outliers.size());
+  }
+  return ok_status();
+}
+
 }  // namespace
 
 MatrixReader reader_of(const model::QuantizedModel& model) {
@@ -287,7 +297,8 @@ std::vector<std::string> checkpoint_folders(const std::string& output, const std
 Result<std::vector<ExportedCheckpoint>> export_checkpoints(const ExportInput& input, const std::string& output,
                                                            const ExportOptions& options, sys::ProgressSink& progress) {
   QUERNEL_TRY_STATUS(check_export(*input.source, input.info, input.modules, output, options));
-  QUERNEL_TRY(const FormatInput planned, format_input(*input.source, input.info, input.modules, options));
+  QUERNEL_TRY(FormatInput planned, format_input(*input.source, input.info, input.modules, options));
+  QUERNEL_TRY_STATUS(count_outliers(input, planned));
   QUERNEL_TRY_STATUS(prepare_output(output, input.source->path(), options.existing, kTool));
   const std::vector<std::string> folders = checkpoint_folders(output, options.formats);
   std::vector<ExportedCheckpoint> out;

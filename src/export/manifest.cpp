@@ -138,6 +138,9 @@ std::string dequantized_sha256(const codec::IntegerMatrix& matrix) {
       const auto place = static_cast<std::size_t>(r * groups + matrix.group_of_column[k]);
       row[k] = matrix.scales[place] * static_cast<float>(int{codes[k]} - int{matrix.zero_points[place]});
     }
+    for (const codec::Outlier& one : matrix.outliers) {
+      if (one.row == r) row[static_cast<std::size_t>(one.col)] = one.value;
+    }
     hash.update(std::as_bytes(std::span(row)));
   }
   return hash.finish_hex();

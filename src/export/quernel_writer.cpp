@@ -33,15 +33,21 @@ std::vector<std::string> notes(const FormatInput& /*input*/) {
 std::vector<io::PlannedTensor> plan(const FormatInput& input, const model::LinearModule& module) {
   const std::int64_t size = input.info.group_size;
   const std::int64_t groups = size == -1 ? 1 : ceil_div(module.cols, size);
-  return {{module.name + ".codes", DType::u8, {module.rows, ceil_div<std::int64_t>(module.cols, 2)}},
-          {module.name + ".groups", DType::u8, {module.rows, groups}},
-          {module.name + ".scales", input.info.scale_dtype, {module.rows}}};
+  std::vector<io::PlannedTensor> tensors = {
+      {module.name + ".codes", DType::u8, {module.rows, ceil_div<std::int64_t>(module.cols, 2)}},
+      {module.name + ".groups", DType::u8, {module.rows, groups}},
+      {module.name + ".scales", input.info.scale_dtype, {module.rows}}};
+  const auto listed = input.outliers.find(module.name);
+  if (listed == input.outliers.end()) return tensors;
+  tensors.push_back({module.name + ".outlier_index", DType::i32, {listed->second, 2}});
+  tensors.push_back({module.name + ".outlier_values", DType::f32, {listed->second}});
+  return tensors;
 }
 
 Json config(const FormatInput& input, const std::string& version) {
   Json out = Json::object();
   out["quant_method"] = "quernel";
-  out["version"] = model::kNativeFormatVersion;
+  out["version"] = input.outliers.empty() ? model::kNativeFormatVersion : model::kNativeFormatWithOutliers;
   out["format"] = "two-level-int4";
   out["bits"] = input.info.bits;
   out["group_size"] = input.info.group_size;
@@ -64,11 +70,13 @@ Format quernel_format() {
           .tail_groups = true,
           .two_level = true,
           .online_transforms = true,
+          .outliers = true,
           .scale_dtypes = {DType::f16, DType::bf16},
           .check = check,
           .notes = notes,
           .plan = plan,
-          .pack = {packed<codec::two_level_codes>, packed<codec::two_level_groups>, packed<codec::two_level_scales>},
+          .pack = {packed<codec::two_level_codes>, packed<codec::two_level_groups>, packed<codec::two_level_scales>,
+                   packed<codec::outlier_index>, packed<codec::outlier_values>},
           .config = config,
           .config_file = nullptr};
 }

@@ -123,6 +123,7 @@ std::string difference(const codec::IntegerMatrix& expected, const codec::Intege
                           expected.levels->group_scales != found.levels->group_scales)) {
     return "levels of scales differ";
   }
+  if (expected.outliers != found.outliers) return "lists of outliers differ";
   if (expected.group_of_column != found.group_of_column) {
     return first_place("groups", expected.group_of_column, found.group_of_column, expected.cols);
   }
@@ -208,13 +209,12 @@ Result<ModuleCloseness> closeness_of(const model::Checkpoint& written, const Ref
   double norm = 0.0;
   ModuleCloseness out{.name = name};
   const std::int64_t groups = matrix.num_groups();
+  const Matrix values = codec::dequantize(matrix);
   for (std::int64_t row = 0; row < matrix.rows; ++row) {
     for (std::int64_t col = 0; col < matrix.cols; ++col) {
       const auto place = static_cast<std::size_t>(row * groups + matrix.group_of_column[static_cast<std::size_t>(col)]);
-      const int level =
-          int{matrix.codes[static_cast<std::size_t>(row * matrix.cols + col)]} - int{matrix.zero_points[place]};
       const double w = double{weight(row, col)};
-      const double difference = w - double{matrix.scales[place]} * level;
+      const double difference = w - double{values(row, col)};
       error += difference * difference;
       norm += w * w;
       const double steps = std::abs(difference) / double{matrix.scales[place]};

@@ -113,6 +113,25 @@ Status find_pack_quantized(const QuantizationConfig& config, const TensorInfo& c
   return ok_status();
 }
 
+// Both tensors of a list, or neither; their sizes are for the reader of the values.
+Status find_outliers(const QuantizationConfig& config, const TensorLookup& lookup, PackedModule& module) {
+  const TensorInfo* index = lookup(module.name + ".outlier_index");
+  const TensorInfo* values = lookup(module.name + ".outlier_values");
+  module.has_outliers = index != nullptr || values != nullptr;
+  if (!module.has_outliers) return ok_status();
+  if (index == nullptr) return missing(module.name + ".outlier_index");
+  if (values == nullptr) return missing(module.name + ".outlier_values");
+  const std::int64_t count = index->shape.empty() ? 0 : index->shape[0];
+  if (count < 1 || count > codec::kMaxOutliers || index->shape != Shape{count, 2})
+    return wrong_shape(*index, fmt::format("[1 .. {}, 2]", codec::kMaxOutliers));
+  if (values->shape != Shape{count}) return wrong_shape(*values, quernel::to_string(Shape{count}));
+  if (config.info.outliers) return ok_status();
+  return Error(Fault::corrupt, "a list of outliers in a checkpoint whose version has none")
+      .in_file(index->file)
+      .in_tensor(index->name)
+      .expect(fmt::format("version {}", kNativeFormatWithOutliers), fmt::format("version {}", kNativeFormatVersion));
+}
+
 Status find_two_level(const QuantizationConfig& config, const TensorInfo& codes, const TensorLookup& lookup,
                       PackedModule& module) {
   QUERNEL_TRY(const TensorInfo* groups, require(lookup, module.name + ".groups"));
@@ -125,7 +144,7 @@ Status find_two_level(const QuantizationConfig& config, const TensorInfo& codes,
   if (groups->shape != groups_shape) return wrong_shape(*groups, quernel::to_string(groups_shape));
   if (scales->shape != Shape{module.rows}) return wrong_shape(*scales, quernel::to_string(Shape{module.rows}));
   QUERNEL_TRY(module.scale_dtype, scale_type(*scales));
-  return ok_status();
+  return find_outliers(config, lookup, module);
 }
 
 Result<std::optional<TensorView>> optional_view(bool present, const ViewLookup& view, const std::string& name) {
@@ -170,6 +189,8 @@ Result<codec::IntegerMatrix> read_two_level(const PackedModule& module, const Vi
   QUERNEL_TRY(views.codes, view(module.name + ".codes"));
   QUERNEL_TRY(views.groups, view(module.name + ".groups"));
   QUERNEL_TRY(views.scales, view(module.name + ".scales"));
+  QUERNEL_TRY(views.outlier_index, optional_view(module.has_outliers, view, module.name + ".outlier_index"));
+  QUERNEL_TRY(views.outlier_values, optional_view(module.has_outliers, view, module.name + ".outlier_values"));
   return codec::unpack_two_level(views, {module.rows, module.cols, module.scheme.group_size, module.scheme.symmetric});
 }
 
@@ -194,9 +215,14 @@ LayoutReader reader_of(PackedLayout layout) {
 }  // namespace
 
 std::vector<std::string> PackedModule::tensors() const {
-  if (layout == PackedLayout::two_level) return {name + ".codes", name + ".groups", name + ".scales"};
   std::vector<std::string> names;
   const auto add = [&](const char* suffix) { names.push_back(name + suffix); };
+  if (layout == PackedLayout::two_level) {
+    for (const char* suffix : {".codes", ".groups", ".scales"}) add(suffix);
+    if (has_outliers) add(".outlier_index");
+    if (has_outliers) add(".outlier_values");
+    return names;
+  }
   const bool packed = layout == PackedLayout::pack_quantized;  // else the names of GPTQ, which are AWQ's too
   add(packed ? ".weight_packed" : ".qweight");
   add(packed ? ".weight_scale" : ".scales");

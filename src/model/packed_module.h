@@ -1,6 +1,6 @@
 // One quantized linear of a checkpoint: which of its tensors hold what, found and checked by name and shape alone.
 //
-// Names    our own: P.codes, P.groups, P.scales; GPTQ: P.qweight, P.qzeros, P.scales, P.g_idx; AWQ: P.qweight, P.qzeros,
+// Names    our own: P.codes, P.groups, P.scales, and P.outlier_index with P.outlier_values where there are any; GPTQ: P.qweight, P.qzeros, P.scales, P.g_idx; AWQ: P.qweight, P.qzeros,
 //          P.scales; compressed-tensors: P.weight_packed, P.weight_scale, P.weight_zero_point, P.weight_shape, P.weight_g_idx
 // Errors   corrupt with tensor, expected and found shape; unsupported
 // Threads  pure functions
@@ -32,6 +32,7 @@ struct PackedModule {
   bool has_zero_points = false;
   bool has_g_idx = false;
   bool has_shape = false;
+  bool has_outliers = false;
 
   [[nodiscard]] std::vector<std::string> tensors() const;  // those that the file holds, codes first
 };

@@ -181,23 +181,24 @@ Result<QuantizationConfig> read_compressed_tensors(const Json& object) {
   return config;
 }
 
-Status check_native_version(const Json& object) {
+// Whether modules may have lists of outliers.
+Result<bool> read_native_version(const Json& object) {
   QUERNEL_TRY(const std::int64_t version, json_int(object, "version"));
-  if (version != kNativeFormatVersion)
+  if (version != kNativeFormatVersion && version != kNativeFormatWithOutliers)
     return Error(Fault::unsupported, "another version of Quernel's own format")
         .in_field("version")
-        .expect(std::to_string(kNativeFormatVersion), std::to_string(version));
+        .expect(fmt::format("{} or {}", kNativeFormatVersion, kNativeFormatWithOutliers), std::to_string(version));
   QUERNEL_TRY(const std::string format, json_string(object, "format"));
   if (format != "two-level-int4")
     return Error(Fault::unsupported, "a layout that this version does not know")
         .in_field("format")
         .expect("two-level-int4", format);
-  return ok_status();
+  return version == kNativeFormatWithOutliers;
 }
 
 Result<QuantizationConfig> read_native(const Json& object) {
-  QUERNEL_TRY_STATUS(check_native_version(object));
   QuantizationConfig config;
+  QUERNEL_TRY(config.info.outliers, read_native_version(object));
   config.layout = PackedLayout::two_level;
   config.info.format = "two-level-int4";
   QUERNEL_TRY(config.info.method, json_string_or(object, "method", "qoq"));

@@ -23,7 +23,9 @@ namespace quernel::model {
 
 enum class PackedLayout { gptq, pack_quantized, two_level, awq };
 
-inline constexpr int kNativeFormatVersion = 1;  // of quant_method "quernel"; a reader refuses any other
+// Of quant_method "quernel"; a reader refuses any other.
+inline constexpr int kNativeFormatVersion = 1;
+inline constexpr int kNativeFormatWithOutliers = 2;  // where some module has a list of outliers
 
 struct WeightScheme {
   int bits = 4;

@@ -19,6 +19,7 @@ struct QuantizationInfo {
   bool static_groups = true;
   double damp = 0.01;
   DType scale_dtype = DType::f16;
+  bool outliers = false;  // modules may hold single weights beside their codes (codec/integer_matrix.h)
   std::string format;  // as a checkpoint names it: "gptq", "gptq_v2", "gemm", "pack-quantized"; empty for a new result
 };
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 #include "base/checked.h"
 #include "base/json.h"
@@ -78,6 +79,12 @@ bool take_levels(const Json& header, std::span<const std::byte>& payload, std::i
   return take(payload, matrix.rows, matrix.levels->row_scales) && take(payload, entries, matrix.levels->group_scales);
 }
 
+// The list of outliers, where the header says that there is one.
+Result<bool> take_outliers(const Json& header, std::span<const std::byte>& payload, codec::IntegerMatrix& matrix) {
+  QUERNEL_TRY(const std::int64_t count, json_int_or(header, "outliers", 0));
+  return take(payload, count, matrix.outliers);
+}
+
 Result<codec::IntegerMatrix> matrix_from(const Json& header, std::span<const std::byte> payload) {
   codec::IntegerMatrix matrix;
   QUERNEL_TRY(matrix.rows, json_int(header, "rows"));
@@ -93,9 +100,10 @@ Result<codec::IntegerMatrix> matrix_from(const Json& header, std::span<const std
   const auto entries = checked_mul(matrix.rows, groups);
   if (!dtype.has_value() || !elements.has_value() || !entries.has_value() || !take(payload, *elements, matrix.codes) ||
       !take(payload, *entries, matrix.scales) || !take(payload, *entries, matrix.zero_points) ||
-      !take(payload, matrix.cols, matrix.group_of_column) || !take_levels(header, payload, *entries, matrix) ||
-      !payload.empty())
+      !take(payload, matrix.cols, matrix.group_of_column) || !take_levels(header, payload, *entries, matrix))
     return Error(Fault::corrupt, "sizes of a stored module contradict its payload");
+  QUERNEL_TRY(const bool has_list, take_outliers(header, payload, matrix));
+  if (!has_list || !payload.empty()) return Error(Fault::corrupt, "sizes of a stored module contradict its payload");
   matrix.scale_dtype = *dtype;
   QUERNEL_TRY_STATUS(codec::validate(matrix));
   return matrix;
@@ -141,6 +149,9 @@ Status ModuleStore::put(const StoredModule& module) const {
     parts.push_back(bytes_of(matrix.levels->row_scales));
     parts.push_back(bytes_of(matrix.levels->group_scales));
   }
+  static_assert(sizeof(codec::Outlier) == 12 && std::is_trivially_copyable_v<codec::Outlier>,
+                "stored as it lies in memory");
+  parts.push_back(bytes_of(matrix.outliers));
   for (const auto& part : parts) hash.update(part);
   Json header = report_to_json(module.report);
   header["rows"] = matrix.rows;
@@ -151,6 +162,7 @@ Status ModuleStore::put(const StoredModule& module) const {
   header["scale_dtype"] = std::string(to_string(matrix.scale_dtype));
   header["groups"] = matrix.num_groups();
   if (matrix.levels) header["two_level"] = true;
+  if (!matrix.outliers.empty()) header["outliers"] = matrix.outliers.size();
   header["sha256"] = hash.finish_hex();
   const std::string text = dump_json(header);
   const std::uint64_t length = text.size();

@@ -67,12 +67,33 @@ Status check_transforms(const QuantizeJob& job, const quant::Method& method, con
   return transform::check_chain(job.transform, config);
 }
 
+// A list of single weights needs a format with a place for it, and a model that still has such weights.
+Status check_super_weights(const QuantizeJob& job, const quant::Method& method) {
+  if (!job.solver.super_weights) return {};
+  const bool known = std::any_of(method.options.begin(), method.options.end(),
+                                 [](const quant::MethodOption& option) { return option.name == "super-weights"; });
+  if (!known)
+    return Error(Fault::unsupported, fmt::format("{} have no place for single weights kept beside the codes",
+                                                 fmt::join(method.formats, ", ")))
+        .in_field("--super-weights")
+        .expect(fmt::format("off with --method {}", method.name), "auto")
+        .with_hint("--method qoq, whose format quernel holds them");
+  if (std::find(job.transform.chain.begin(), job.transform.chain.end(), "quarot") == job.transform.chain.end())
+    return {};
+  return Error(Fault::unsupported,
+               "a rotation spreads every super weight over its whole row and column: none is left to keep")
+      .in_field("--super-weights")
+      .expect("off with --preprocess quarot", "auto")
+      .with_hint("--preprocess none, smoothquant or awq leave them where they are");
+}
+
 }  // namespace
 
 Result<JobPlan> step3_plan(const QuantizeJob& job, const LoadedSource& source) {
   JobPlan plan;
   QUERNEL_TRY(plan.method, quant::find_method(job.method));
   QUERNEL_TRY_STATUS(check_bits(*plan.method, job.grid.bits));
+  QUERNEL_TRY_STATUS(check_super_weights(job, *plan.method));
   QUERNEL_TRY_STATUS(check_formats(job, *plan.method));
   plan.grid = job.grid;
   plan.solver = job.solver;
@@ -91,6 +112,7 @@ Result<JobPlan> step3_plan(const QuantizeJob& job, const LoadedSource& source) {
   plan.info.static_groups = plan.solver.static_groups || !plan.info.act_order;
   plan.info.damp = plan.solver.damp;
   plan.info.scale_dtype = plan.grid.scale_dtype;
+  plan.info.outliers = plan.solver.super_weights;
   const runtime::Precision precision = runtime::effective(job.precision);
   plan.numerics = fmt::format("{}; {}; {}", sys::to_string(sys::checked_isas().front()), blas_description(),
                               runtime::to_string(precision));

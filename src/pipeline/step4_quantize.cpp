@@ -118,6 +118,7 @@ Result<std::int64_t> Walk::start_calibration() {
   options.budget = &context_.budget;
   options.spill_folder = context_.work.spill_folder();
   options.drift = drift_;
+  options.probe = context_.plan.solver.super_weights;
   QUERNEL_TRY(calibrator_,
               calib::BlockCalibrator::create(checkpoint().config(), context_.calibration->samples, options));
   context_.progress.on_note("memory " + calib::to_string(calibrator_->plan()));
@@ -212,6 +213,9 @@ Result<StoredModule> Walk::quantize(const model::LinearModule& module, std::int6
   if (!outcome.ok()) return std::move(outcome).error().in_tensor(module.name);
   StoredModule stored;
   stored.matrix = std::move(outcome->matrix);
+  for (const codec::Outlier& one : stored.matrix.outliers)
+    context_.progress.on_note(fmt::format("{}: the weight {:.4g} at row {}, column {} is kept beside the codes",
+                                          module.name, one.value, one.row, one.col));
   ModuleReport& report = stored.report;
   report.name = module.name;
   report.layer = layer;

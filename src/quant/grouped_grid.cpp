@@ -67,6 +67,27 @@ std::vector<float> GroupedGrid::weights_of(std::span<const std::int32_t> columns
   return weights;
 }
 
+std::vector<float> GroupedGrid::without_held_out(std::int64_t row, std::span<const std::int32_t> columns,
+                                                 std::span<const float> values) const {
+  std::vector<float> rest(values.begin(), values.end());
+  for (const codec::Outlier& one : matrix_.outliers) {
+    const auto column = std::find(columns.begin(), columns.end(), one.col);
+    if (one.row == row && column != columns.end()) rest[static_cast<std::size_t>(column - columns.begin())] = 0.0F;
+  }
+  return rest;
+}
+
+void GroupedGrid::give_held_out(RowTile tile, std::int64_t column, const float* target, float* value) {
+  const std::int64_t group = matrix_.group_of_column[static_cast<std::size_t>(column)];
+  for (codec::Outlier& one : matrix_.outliers) {
+    if (one.col != column || one.row < tile.first || one.row >= tile.first + tile.count) continue;
+    const std::int64_t lane = one.row - tile.first;
+    one.value = value[lane] = target[lane];
+    matrix_.codes[static_cast<std::size_t>(one.row * matrix_.cols + column)] =
+        static_cast<std::uint8_t>(-low_[static_cast<std::size_t>(group * row_stride_ + one.row)]);
+  }
+}
+
 void GroupedGrid::round_column(RowTile tile, std::int64_t column, const float* target, float* value) {
   constexpr std::int64_t kChunk = 4 * kLanes;
   std::array<std::int32_t, kChunk> level;
@@ -83,6 +104,7 @@ void GroupedGrid::round_column(RowTile tile, std::int64_t column, const float* t
       code[i * matrix_.cols] = static_cast<std::uint8_t>(level[static_cast<std::size_t>(i)] + zero_point);
     }
   }
+  give_held_out(tile, column, target, value);
 }
 
 void GroupedGrid::round_all(ConstMatrixView weight, sys::ThreadPool& pool) {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "codec/integer_matrix.h"
@@ -22,6 +23,9 @@ class GroupedGrid : public Grid {
  public:
   // Every weight to its nearest value, without error feedback.
   void round_all(ConstMatrixView weight, sys::ThreadPool& pool);
+  // From here on these places are off the grid: what the solver wants there is their value, so that they make no error and none
+  // is fed back from them; their codes stand for 0. They join the matrix. Sorted as IntegerMatrix::outliers.
+  void hold_out(std::vector<codec::Outlier> places) { matrix_.outliers = std::move(places); }
   codec::IntegerMatrix finish() &&;
 
   [[nodiscard]] std::int64_t window_size() const override { return group_of_window_.empty() ? 0 : matrix_.group_size; }
@@ -46,6 +50,9 @@ class GroupedGrid : public Grid {
   // From here on groups open in windows of the solver's order [cols]: window i is the group of its first column. False where
   // some window holds columns of several groups.
   bool open_in_windows(std::span<const std::int32_t> order);
+  // What scales are found for: values [columns] of a row, with 0 where a place is held out.
+  [[nodiscard]] std::vector<float> without_held_out(std::int64_t row, std::span<const std::int32_t> columns,
+                                                    std::span<const float> values) const;
   // Of a window's columns, in solver order.
   [[nodiscard]] std::vector<float> weights_of(std::span<const std::int32_t> columns) const;
 
@@ -56,6 +63,8 @@ class GroupedGrid : public Grid {
   std::vector<std::int32_t> group_of_window_;  // [groups]; empty: every group is known before the loop
 
  private:
+  void give_held_out(RowTile tile, std::int64_t column, const float* target, float* value);
+
   std::int64_t row_stride_;    // rows, padded to whole lanes
   std::vector<float> scales_;  // [groups, row_stride_]
   std::vector<float> low_;     // [groups, row_stride_] -zero_point

@@ -19,6 +19,9 @@ struct LayerStats {
   std::vector<float> max_abs = {};       // [cols]
   std::vector<float> max_abs_keys = {};  // [kv_heads * head_dim] after RoPE; only of what attention hands to o
   Matrix sample = {};                    // [few, cols] inputs of tokens spread evenly over the text
+  // [few, cols] inputs of the tokens with the largest |x_j|, then of tokens spread evenly over the text; only of what the MLP hands
+  // to down
+  Matrix probe = {};
 
   // Where the unquantized model ran along, one of these; empty otherwise.
   Matrix input_drift = {};  // [cols, cols] sum of (x_ref - x) x^T

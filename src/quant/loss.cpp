@@ -63,6 +63,9 @@ void stack_rows(ConstMatrixView weight, const codec::IntegerMatrix& matrix, std:
       error[k] = static_cast<float>((source[k] - value) * factor);
       scaled[k] = static_cast<float>(source[k] * factor);
     }
+    for (const codec::Outlier& one : matrix.outliers) {
+      if (one.row == row) error[one.col] = static_cast<float>((double{source[one.col]} - one.value) * factor);
+    }
   }
 }
 

@@ -155,6 +155,18 @@ constexpr std::array kRefineRows = {
               }},
 };
 
+constexpr std::array kSuperWeightRows = {
+    OptionRow{
+        "super-weights", "off|auto",
+        "auto: a weight of down_proj that makes its layer's largest output all but alone is stored beside the codes",
+        [](const GridSpec&, const SolverSpec& s) { return std::string(s.super_weights ? "auto" : "off"); },
+        [](const std::string& v, GridSpec&, SolverSpec& s) -> Status {
+          if (v != "off" && v != "auto") return not_a("off or auto", v);
+          s.super_weights = v == "auto";
+          return {};
+        }},
+};
+
 constexpr std::array kHqqRows = {
     OptionRow{"lp-norm", "above 0, at most 1", "exponent of the error that is minimised",
               [](const GridSpec& g, const SolverSpec&) { return fmt::format("{}", g.lp_norm); },
@@ -178,7 +190,7 @@ const OptionRow* find_row(const std::string& name) {
   for (const std::span<const OptionRow> rows :
        {std::span<const OptionRow>(kGridRows), std::span<const OptionRow>(kSolverRows),
         std::span<const OptionRow>(kTargetRows), std::span<const OptionRow>(kRefineRows),
-        std::span<const OptionRow>(kHqqRows)}) {
+        std::span<const OptionRow>(kSuperWeightRows), std::span<const OptionRow>(kHqqRows)}) {
     const auto row = std::find_if(rows.begin(), rows.end(), [&](const OptionRow& r) { return name == r.name; });
     if (row != rows.end()) return &*row;
   }
@@ -192,6 +204,7 @@ std::vector<MethodOption> hqq_options() { return describe(kHqqRows); }
 std::vector<MethodOption> solver_options() { return describe(kSolverRows); }
 std::vector<MethodOption> target_options() { return describe(kTargetRows); }
 std::vector<MethodOption> refine_options() { return describe(kRefineRows); }
+std::vector<MethodOption> super_weight_options() { return describe(kSuperWeightRows); }
 
 std::string get_option(const std::string& name, const GridSpec& grid, const SolverSpec& solver) {
   const OptionRow* row = find_row(name);

@@ -54,7 +54,8 @@ std::vector<Method> make_methods() {
        .bits = {4},
        .formats = {"quernel"},
        .combines_with = every_transform,
-       .options = joined(joined(grid_options(), solver_options()), joined(target_options(), refine_options())),
+       .options = joined(joined(joined(grid_options(), solver_options()), joined(target_options(), refine_options())),
+                         super_weight_options()),
        .run = run_qoq});
   rows.push_back(
       {.name = "rtn",

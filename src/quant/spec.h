@@ -66,6 +66,7 @@ struct SolverSpec {
   std::int64_t block_size = 128;   // columns whose updates are delayed together
   Target target = Target::stream;  // target.h
   double target_strength = 0.5;    // share of the correction
+  bool super_weights = false;      // keep what super_weights.h finds beside the codes
   RefineSpec refine;
 };
 

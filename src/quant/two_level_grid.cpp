@@ -163,7 +163,8 @@ void TwoLevelGrid::open_window(RowTile tile, std::int64_t window, std::span<cons
   for (std::int64_t i = 0; i < tile.count; ++i) {
     const std::int64_t row = tile.first + i;
     set_group(row, group,
-              find_group(targets.row(i), weights, matrix_.levels->row_scales[static_cast<std::size_t>(row)]));
+              find_group(without_held_out(row, columns, targets.row(i)), weights,
+                         matrix_.levels->row_scales[static_cast<std::size_t>(row)]));
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/rng.h"
 
 namespace quernel::calib {
@@ -41,6 +43,36 @@ TEST(ChannelStats, DoesNotDependOnThreads) {
   }
   EXPECT_EQ(results[0].mean_abs, results[1].mean_abs);
   EXPECT_EQ(results[0].max_abs, results[1].max_abs);
+}
+
+TEST(ProbeRows, HoldsTheLargestAndSomeOfAllOthers) {
+  constexpr std::int64_t kTokens = 1000;
+  Matrix x(kTokens, 3);
+  CounterRng rng(4, "probe");
+  for (std::int64_t i = 0; i < x.size(); ++i) x.data()[i] = static_cast<float>(rng.normal());
+  for (std::int64_t i = 0; i < 64; ++i) x(7 + 13 * i, i % 3) = -100.0F - static_cast<float>(i);
+  Matrix results[2];
+  for (const int threads : {1, 3}) {
+    sys::ThreadPool pool(threads);
+    ProbeRows probe(kTokens, 3);
+    probe.add(x.view().row_block(0, 300), pool);
+    probe.add(x.view().row_block(300, 700), pool);
+    results[threads == 1 ? 0 : 1] = std::move(probe).take();
+  }
+  const Matrix& rows = results[0];
+  ASSERT_EQ(rows.rows(), 64 + 256);
+  float sum = 0.0F;
+  for (std::int64_t i = 0; i < 64; ++i) sum += std::max({-rows(i, 0), -rows(i, 1), -rows(i, 2)});
+  EXPECT_EQ(sum, 64 * 100.0F + 63 * 32);  // each of them once
+  for (std::int64_t i = 0; i < 256; ++i) EXPECT_EQ(rows(64 + i, 1), x(3 * i, 1));
+  EXPECT_TRUE(std::equal(rows.data(), rows.data() + rows.size(), results[1].data()));
+}
+
+TEST(ProbeRows, OfFewTokensHasEachTwice) {
+  sys::ThreadPool pool(1);
+  ProbeRows probe(5, 2);
+  probe.add(ramp(5, 2), pool);
+  EXPECT_EQ(std::move(probe).take().rows(), 10);
 }
 
 TEST(RowSample, IsSpreadOverTheText) {

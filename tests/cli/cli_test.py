@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -365,6 +366,42 @@ class Command(unittest.TestCase):
         quernel("run", out, "-p", "seven", "-n", 2)
         _, error = quernel("quantize", self.model, "-o", self.folder / "no", *self.job(), "--method", "qoq", "--format", "gptq", expect=3)
         self.assertIn("quernel", error)
+
+    def test_super_weights(self):
+        model = tiny_model.write(self.folder / "super_model", super_weight=True)
+        at = "model.layers.0.mlp.down_proj"
+        # A target that follows the stream would make the next layer chase what the first one loses without a list.
+        job = ["quantize", model, *self.job(), "--method", "qoq", "--target", "weight"]
+        losses, stored = {}, []
+        for mode, threads in (("off", 1), ("auto", 1), ("auto", 3)):
+            out = self.folder / f"super_{mode}"
+            report = json.loads(quernel(*job, "-o", out, "--overwrite", "--super-weights", mode, "--threads", threads, "--json")[0])
+            self.assertEqual(report["method"]["super-weights"], mode)
+            config = json.loads((out / "config.json").read_text())["quantization_config"]
+            self.assertEqual(config["version"], 1 if mode == "off" else 2)
+            tensors = tensors_of(out / "model.safetensors")
+            self.assertEqual(sorted(name for name in tensors if "outlier" in name),
+                             [] if mode == "off" else [f"{at}.outlier_index", f"{at}.outlier_values"])
+            quernel("verify", out, "--against", model)
+            losses[mode] = json.loads(quernel("eval", "kld", out, "--ref", model, "--text", self.text, "--ctx", 64, "--windows", 2,
+                                              "--json")[0])["kld"]["mean"]
+            stored.append((out / "model.safetensors").read_bytes())
+        self.assertEqual(stored[1], stored[2])
+        dtype, shape, raw = tensors[f"{at}.outlier_index"]
+        self.assertEqual((dtype, shape), ("I32", [1, 2]))
+        self.assertEqual(struct.unpack("<2i", raw), (tiny_model.SUPER_ROW, tiny_model.SUPER_COLUMN))
+        dtype, shape, raw = tensors[f"{at}.outlier_values"]
+        self.assertEqual((dtype, shape), ("F32", [1]))
+        self.assertAlmostEqual(struct.unpack("<f", raw)[0], tiny_model.SUPER_WEIGHT, delta=0.5)
+        self.assertLess(losses["auto"], losses["off"])
+        quernel("run", out, "-p", "seven", "-n", 2)
+        refused = {"place for single weights": (3, "gptq", "auto", "none"), "rotation": (3, "qoq", "auto", "quarot"),
+                   "off or auto": (1, "qoq", "on", "none")}
+        for hint, (code, method, mode, preprocess) in refused.items():
+            _, error = quernel("quantize", model, *self.job(), "-o", self.folder / "no_super", "--method", method, "--super-weights", mode,
+                               "--preprocess", preprocess, expect=code)
+            self.assertIn(hint, error)
+        self.assertFalse((self.folder / "no_super").exists())
 
     def test_tokenize_both_ways(self):
         text = "naïve café, 안녕하세요\n".encode()

@@ -21,8 +21,8 @@ NOT_COMPARED = {"quernel/report.json", "quernel/layers.csv", "quernel/SHA256SUMS
 
 
 class Bench:
-    def __init__(self, program, shim, folder, extra=(), model=None):
-        self.program, self.shim, self.folder, self.extra = program, shim, folder, extra
+    def __init__(self, program, shim, folder, extra=(), model=None, formats="gptq,compressed-tensors"):
+        self.program, self.shim, self.folder, self.extra, self.formats = program, shim, folder, extra, formats
         self.model = model or folder / "model"
         if not self.model.exists():
             tiny_model.write(self.model)
@@ -31,7 +31,7 @@ class Bench:
 
     def command(self, out, *more):
         return [self.program, "quantize", str(self.model), "-o", str(out), "--bits", "4", "--group-size", "32", "--asym",
-                "--calib", str(self.text), "--calib-samples", "6", "--calib-seqlen", "64", "--format", "gptq,compressed-tensors",
+                "--calib", str(self.text), "--calib-samples", "6", "--calib-seqlen", "64", "--format", self.formats,
                 "--save-every", "0", "--progress", "none", *self.extra, *more]
 
     def run(self, out, *more, env=None, expect=0):
@@ -91,6 +91,24 @@ def prepared_job(program, shim, folder, points):
     bench.clean(out)
     bench.run(out, "--threads", "2", env={"LD_PRELOAD": bench.shim, "QUERNEL_KILL_COUNT": str(folder / "count")})
     bench.check("prepared, 2 threads", bench.digest(out) == reference)
+    calls = int((folder / "count").read_text())
+    for i in range(points):
+        killed_and_resumed(bench, out, reference, 1 + round(i * (calls - 1) / max(points - 1, 1)))
+    return bench
+
+
+def listed_job(program, shim, folder, points):
+    """The same of a job that keeps a super weight beside the codes."""
+    model = folder / "super_model"
+    tiny_model.write(model, super_weight=True)
+    bench = Bench(program, shim, folder, ["--method", "qoq", "--super-weights", "auto", "--target", "weight"], model, "quernel")
+    out = folder / "listed_out"
+    bench.run(out, "--threads", "1")
+    reference = bench.digest(out)
+    bench.check("listed: there is a list", b"outlier_index" in (out / "model.safetensors").read_bytes())
+    bench.clean(out)
+    bench.run(out, "--threads", "2", env={"LD_PRELOAD": bench.shim, "QUERNEL_KILL_COUNT": str(folder / "count")})
+    bench.check("listed, 2 threads", bench.digest(out) == reference)
     calls = int((folder / "count").read_text())
     for i in range(points):
         killed_and_resumed(bench, out, reference, 1 + round(i * (calls - 1) / max(points - 1, 1)))
@@ -161,6 +179,7 @@ def main():
         bench.run(out, "--resume")
         bench.check("resuming a finished job changes nothing", bench.digest(out) == reference)
         for more in (prepared_job(bench.program, bench.shim, folder, max(points // 5, 2)),
+                     listed_job(bench.program, bench.shim, folder, max(points // 5, 2)),
                      auto_job(bench.program, bench.shim, folder, max(points // 50, 2))):
             bench.passed += more.passed
             bench.failed += more.failed

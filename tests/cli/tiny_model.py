@@ -77,7 +77,19 @@ def write_safetensors(path, tensors):
     path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(data))
 
 
-def write(folder, seed=1, layers=LAYERS):
+SUPER_ROW, SUPER_COLUMN, SUPER_WEIGHT = 5, 7, 10.0
+
+
+def add_super_weight(tensors):
+    """A weight of layer 0's down_proj 100 times the others, which reads the largest inner channel."""
+    at = "model.layers.0.mlp."
+    for name in ("gate_proj", "up_proj"):
+        values = tensors[f"{at}{name}.weight"][1]
+        values[SUPER_COLUMN * HIDDEN:(SUPER_COLUMN + 1) * HIDDEN] = [8 * v for v in values[SUPER_COLUMN * HIDDEN:(SUPER_COLUMN + 1) * HIDDEN]]
+    tensors[f"{at}down_proj.weight"][1][SUPER_ROW * INNER + SUPER_COLUMN] = SUPER_WEIGHT
+
+
+def write(folder, seed=1, layers=LAYERS, super_weight=False):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True)
     rng = random.Random(seed)
@@ -89,6 +101,8 @@ def write(folder, seed=1, layers=LAYERS):
         else:
             values = [rng.gauss(0, 1) / math.sqrt(shape[-1]) for _ in range(count)]
         tensors[name] = (shape, values)
+    if super_weight:
+        add_super_weight(tensors)
     write_safetensors(folder / "model.safetensors", tensors)
     (folder / "config.json").write_text(json.dumps(config(layers), indent=1))
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer(), ensure_ascii=False))

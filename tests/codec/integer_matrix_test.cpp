@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/rng.h"
+#include "support/documented_limits.h"
 #include "tensor/half.h"
 
 namespace quernel::codec {
@@ -138,6 +139,50 @@ TEST(IntegerMatrix, RefusesScalesThatAreNone) {
   EXPECT_EQ(fault_of(matrix), "ok");
   matrix.scale_dtype = DType::bf16;
   EXPECT_THAT(fault_of(matrix), HasSubstr("BF16"));
+}
+
+TEST(IntegerMatrix, OutliersStandInPlaceOfTheGrid) {
+  IntegerMatrix matrix = small_matrix();
+  matrix.codes[4] = 0;
+  matrix.codes[6] = 15;
+  matrix.outliers = {{0, 4, -3.0F}, {1, 1, 1000.5F}};
+  ASSERT_EQ(fault_of(matrix), "ok");
+  const Matrix values = dequantize(matrix);
+  EXPECT_EQ(values(0, 4), -3.0F);
+  EXPECT_EQ(values(1, 1), 1000.5F);
+  EXPECT_EQ(values(1, 2), 0.125F * 2);
+  EXPECT_DOUBLE_EQ(bits_per_weight(matrix), 4 + 20.0 * 3 / 5 + 2 * 96.0 / 10);
+  matrix.group_of_column[4] = 1;  // scattered: the zero point is that of the column's own group
+  matrix.codes[4] = 7;
+  EXPECT_EQ(dequantize(matrix)(0, 4), -3.0F);
+  EXPECT_EQ(fault_of(matrix), "ok");
+}
+
+TEST(IntegerMatrix, RefusesListsThatAreNone) {
+  IntegerMatrix good = small_matrix();
+  good.codes[4] = 0;
+  good.codes[6] = 15;
+  good.outliers = {{0, 4, -3.0F}, {1, 1, 7.0F}};
+  const auto fault_with = [&](auto change) {
+    IntegerMatrix matrix = good;
+    change(matrix.outliers);
+    return fault_of(matrix);
+  };
+  EXPECT_THAT(fault_with([](auto& list) { list[0].row = -1; }), HasSubstr("outside"));
+  EXPECT_THAT(fault_with([](auto& list) { list[1].row = 2; }), HasSubstr("outside"));
+  EXPECT_THAT(fault_with([](auto& list) { list[1].col = 5; }), HasSubstr("outside"));
+  EXPECT_THAT(fault_with([](auto& list) { list[1].col = -1; }), HasSubstr("outside"));
+  EXPECT_THAT(fault_with([](auto& list) { std::swap(list[0], list[1]); }), HasSubstr("does not follow"));
+  EXPECT_THAT(fault_with([](auto& list) { list[1] = list[0]; }), HasSubstr("does not follow"));
+  EXPECT_THAT(fault_with([](auto& list) { list[1].col = 2; }), HasSubstr("a code that is not 0"));
+  for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    EXPECT_THAT(fault_with([&](auto& list) { list[0].value = bad; }), HasSubstr("no number"));
+  }
+  EXPECT_THAT(fault_with([](auto& list) { list.resize(kMaxOutliers + 1); }), HasSubstr("at most 1024"));
+}
+
+TEST(IntegerMatrix, LimitsAreAsDocumented) {
+  EXPECT_EQ(test::documented_limits("Side lists"), (test::Limits{{"kMaxOutliers", kMaxOutliers}}));
 }
 
 TEST(IntegerMatrix, CountsBitsAWeight) {

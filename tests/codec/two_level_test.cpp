@@ -46,6 +46,22 @@ TEST(TwoLevel, GoldenBytes) {
   EXPECT_NEAR(bits_per_weight(matrix), 4 + (3 * 8 + 16) / 5.0, 1e-12);
 }
 
+TEST(TwoLevel, GoldenBytesOfAList) {
+  IntegerMatrix matrix = documented();
+  keep(matrix, 0, 4, -3.0F);
+  keep(matrix, 1, 1, 260.5F);
+  ASSERT_TRUE(validate(matrix).ok()) << to_string(validate(matrix).error());
+  EXPECT_THAT(numbers(two_level_codes(matrix)), ElementsAre(0xf0, 0x87, 0x00, 0xf1, 0x43, 0x05));
+  EXPECT_THAT(numbers(outlier_index(matrix)), ElementsAre(0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0));
+  EXPECT_THAT(numbers(outlier_values(matrix)), ElementsAre(0x00, 0x00, 0x40, 0xc0, 0x00, 0x40, 0x82, 0x43));
+  const TwoLevelBytes bytes(matrix);
+  const auto back = unpack_two_level(bytes.views(), {2, 5, 2, false});
+  ASSERT_TRUE(back.ok()) << to_string(back.error());
+  EXPECT_EQ(back->outliers, matrix.outliers);
+  EXPECT_EQ(dequantize(*back)(0, 4), -3.0F);
+  EXPECT_EQ(dequantize(*back)(1, 1), 260.5F);
+}
+
 TEST(TwoLevel, RoundTripsEveryShapeAndType) {
   for (const std::int64_t cols : {1, 31, 32, 64, 100, 129}) {
     for (const std::int64_t group_size : {32, 64, 128, -1}) {
@@ -106,6 +122,48 @@ TEST(TwoLevel, DamagedTensorsAreRefused) {
     std::memcpy(bytes.scales.data(), &scale, 2);
     EXPECT_NE(refusal(bytes.views(), layout), "read") << scale;
   }
+}
+
+TEST(TwoLevel, DamagedListsAreRefused) {
+  IntegerMatrix matrix = two_level_sample(3, 33, 32, DType::f16);
+  keep(matrix, 0, 7, 9.0F);
+  keep(matrix, 2, 32, -2.0F);
+  const TwoLevelLayout layout{3, 33, 32, false};
+  TwoLevelBytes bytes(matrix);
+  EXPECT_EQ(refusal(bytes.views(), layout), "read");
+  TwoLevelViews wrong = bytes.views();
+  wrong.outlier_values.reset();
+  EXPECT_THAT(refusal(wrong, layout), HasSubstr("half of a list"));
+  wrong = bytes.views();
+  wrong.outlier_index.reset();
+  EXPECT_THAT(refusal(wrong, layout), HasSubstr("half of a list"));
+  for (const Shape& shape : {Shape{2}, Shape{2, 3}, Shape{0, 2}, Shape{}, Shape{kMaxOutliers + 1, 2}, Shape{1, 2}}) {
+    wrong = bytes.views();
+    wrong.outlier_index->shape = shape;
+    EXPECT_THAT(refusal(wrong, layout), HasSubstr("outlier_index")) << quernel::to_string(shape);
+  }
+  wrong = bytes.views();
+  wrong.outlier_values->dtype = DType::i32;
+  EXPECT_THAT(refusal(wrong, layout), HasSubstr("outlier_values"));
+  for (std::size_t size = 0; size < bytes.index.size(); ++size) {  // cut anywhere
+    wrong = bytes.views();
+    wrong.outlier_index->bytes = wrong.outlier_index->bytes.first(size);
+    EXPECT_THAT(refusal(wrong, layout), HasSubstr("outlier_index"));
+  }
+  for (std::size_t size = 0; size < bytes.values.size(); ++size) {
+    wrong = bytes.views();
+    wrong.outlier_values->bytes = wrong.outlier_values->bytes.first(size);
+    EXPECT_THAT(refusal(wrong, layout), HasSubstr("outlier_values"));
+  }
+  for (std::size_t at = 0; at < bytes.index.size(); ++at) {  // out of bounds, out of order, or over another code
+    bytes = TwoLevelBytes(matrix);
+    bytes.index[at] ^= std::byte{0x80};
+    EXPECT_THAT(refusal(bytes.views(), layout), HasSubstr("outlier")) << at;
+  }
+  bytes = TwoLevelBytes(matrix);
+  const std::uint32_t infinity = 0x7f800000;
+  std::memcpy(bytes.values.data(), &infinity, 4);
+  EXPECT_THAT(refusal(bytes.views(), layout), HasSubstr("no number"));
 }
 
 TEST(TwoLevel, ValidateHoldsTheLevelsTogether) {

@@ -100,14 +100,91 @@ TEST(QuernelWriter, OtherVersionsAreRefused) {
   const test::TempFolder temp;
   ASSERT_TRUE(export_native(two_level_case(temp.path(), 32), temp / "out").ok());
   const std::string config = temp / "out" + "/config.json";
-  replace_in_file(config, "\"version\": 1", "\"version\": 2");
+  replace_in_file(config, "\"version\": 1", "\"version\": 3");
   const auto newer = model::Checkpoint::open(temp / "out");
   ASSERT_FALSE(newer.ok());
   EXPECT_EQ(newer.error().fault, Fault::unsupported);
   EXPECT_THAT(to_string(newer.error()), HasSubstr("version"));
-  replace_in_file(config, "\"version\": 2", "\"version\": 1");
+  replace_in_file(config, "\"version\": 3", "\"version\": 1");
   replace_in_file(config, "two-level-int4", "two-level-int3");
   EXPECT_EQ(model::Checkpoint::open(temp / "out").error().field, "format");
+}
+
+constexpr const char* kListed = "model.layers.0.mlp.down_proj";
+
+TinyCase listed_case(const std::string& folder) {
+  TinyCase tiny = two_level_case(folder, 32);
+  tiny.result.info.outliers = true;
+  codec::IntegerMatrix& matrix = tiny.result.modules.at(kListed);
+  for (const codec::Outlier one :
+       {codec::Outlier{2, 5, 3.25F}, codec::Outlier{2, 40, -1e-3F}, codec::Outlier{9, 0, 77.0F}}) {
+    matrix.codes[static_cast<std::size_t>(one.row * matrix.cols + one.col)] = 8;
+    matrix.outliers.push_back(one);
+  }
+  return tiny;
+}
+
+TEST(QuernelWriter, ListsAreKeptAndMakeVersionTwo) {
+  const test::TempFolder temp;
+  const TinyCase tiny = listed_case(temp.path());
+  const Status status = export_native(tiny, temp / "out");
+  ASSERT_TRUE(status.ok()) << to_string(status.error());
+  EXPECT_THAT(test::read_text(temp / "out" + "/config.json"), HasSubstr("\"version\": 2"));
+  const auto verified = verify_result(temp / "out", tiny.input());
+  ASSERT_TRUE(verified.ok());
+  for (const Check& check : verified->checks) {
+    const bool expected = check.name == "closeness" || check.outcome == Outcome::passed;
+    EXPECT_TRUE(expected) << check.name << ": " << check.detail;
+  }
+  const auto written = model::Checkpoint::open(temp / "out");
+  ASSERT_TRUE(written.ok()) << to_string(written.error());
+  EXPECT_TRUE(written->quantization()->outliers);
+  EXPECT_TRUE(written->extra_tensors().empty());
+  EXPECT_EQ(written->read_quantized(kListed)->outliers, tiny.result.modules.at(kListed).outliers);
+  EXPECT_EQ((*written->read_weight(kListed))(9, 0), 77.0F);
+  EXPECT_EQ(written->find(std::string(kListed) + ".outlier_index")->stored_type, "I32");
+  EXPECT_EQ(written->find("model.layers.0.mlp.up_proj.outlier_index"), nullptr);
+}
+
+TEST(QuernelWriter, WithoutListsTheBytesAreThoseOfVersionOne) {
+  const test::TempFolder temp;
+  TinyCase tiny = two_level_case(temp.path(), 32);
+  ASSERT_TRUE(export_native(tiny, temp / "plain").ok());
+  tiny.result.info.outliers = true;  // asked for, none found
+  ASSERT_TRUE(export_native(tiny, temp / "asked").ok());
+  for (const char* file : {"/model.safetensors", "/config.json"}) {
+    EXPECT_EQ(test::read_text(temp / "plain" + file), test::read_text(temp / "asked" + file)) << file;
+  }
+}
+
+TEST(QuernelWriter, DamagedListsAreRefused) {
+  const test::TempFolder temp;
+  ASSERT_TRUE(export_native(listed_case(temp.path()), temp / "out").ok());
+  const std::string config = temp / "out" + "/config.json";
+  replace_in_file(config, "\"version\": 2", "\"version\": 1");
+  EXPECT_THAT(to_string(model::Checkpoint::open(temp / "out").error()), HasSubstr("version 2"));
+  replace_in_file(config, "\"version\": 1", "\"version\": 2");
+  const std::string weights = temp / "out" + "/model.safetensors";
+  const std::string whole = test::read_text(weights);
+  replace_in_file(weights, "down_proj.outlier_values", "down_proj.outlier_valuex");
+  EXPECT_THAT(to_string(model::Checkpoint::open(temp / "out").error()), HasSubstr("missing"));
+  std::ofstream(weights, std::ios::binary) << whole;
+  replace_in_file(weights, "\"shape\":[3,2]", "\"shape\":[2,3]");
+  EXPECT_THAT(to_string(model::Checkpoint::open(temp / "out").error()), HasSubstr("outlier_index"));
+}
+
+TEST(QuernelWriter, ListsNeedAFormatWithAPlaceForThem) {
+  const test::TempFolder temp;
+  TinyCase tiny = listed_case(temp.path());
+  FormatInput input{tiny.result.info, {{"a.b", model::Site::mlp_out, 64, 128, {}}}, {}, false};
+  for (const Format& format : formats()) {
+    const Status status = check_holdable(format, input);
+    EXPECT_EQ(status.ok(), std::string(format.name) == "quernel") << format.name;
+    if (status.ok()) continue;
+    EXPECT_THAT(to_string(status.error()), HasSubstr("super-weights")) << format.name;
+  }
+  tiny.result.info.outliers = false;  // a list that nobody announced
+  EXPECT_THAT(to_string(export_native(tiny, temp / "out").error()), HasSubstr("outliers"));
 }
 
 TEST(QuernelWriter, AFlippedBitIsFound) {

@@ -1,7 +1,7 @@
 // The packed layouts of one quantized linear: our own two-level one, GPTQ, compressed-tensors, AWQ. Never crashes; what is
 // accepted is a valid matrix; our own layout and AWQ's, which have one form only, pack to the same bytes again.
 //
-// Input    8 bytes: layout, rows, cols, bits, group size, type of scales, flags, one unused; then the tensors' bytes one after
+// Input    8 bytes: layout, rows, cols, bits, group size, type of scales, flags, number of outliers (mod 4); then the tensors' bytes one after
 //          the other, as long as the shapes ask. Missing bytes are 0.
 #include <algorithm>
 #include <array>
@@ -32,6 +32,7 @@ struct Case {
   bool symmetric = false;
   bool g_idx = false;
   bool zeros_v2 = false;
+  std::int64_t outliers = 0;
 
   [[nodiscard]] std::int64_t groups() const { return codec::num_groups(cols, group_size == -1 ? cols : group_size); }
 };
@@ -44,7 +45,8 @@ Case case_of(const std::uint8_t* head) {
           .scale_dtype = kScaleTypes[head[5] % kScaleTypes.size()],
           .symmetric = (head[6] & 1) != 0,
           .g_idx = (head[6] & 2) != 0,
-          .zeros_v2 = (head[6] & 4) != 0};
+          .zeros_v2 = (head[6] & 4) != 0,
+          .outliers = head[7] % 4};
 }
 
 // Hands out tensors from the input's bytes; keeps what it made.
@@ -79,15 +81,20 @@ void check(const Result<codec::IntegerMatrix>& matrix) {
 }
 
 void two_level(const Case& in, Source& source) {
-  const codec::TwoLevelViews views = {.codes = source.take(DType::u8, {in.rows, (in.cols + 1) / 2}),
-                                      .groups = source.take(DType::u8, {in.rows, in.groups()}),
-                                      .scales = source.take(in.scale_dtype, {in.rows})};
+  codec::TwoLevelViews views = {.codes = source.take(DType::u8, {in.rows, (in.cols + 1) / 2}),
+                                .groups = source.take(DType::u8, {in.rows, in.groups()}),
+                                .scales = source.take(in.scale_dtype, {in.rows})};
+  if (in.outliers > 0) views.outlier_index = source.take(DType::i32, {in.outliers, 2});
+  if (in.outliers > 0 && !in.g_idx) views.outlier_values = source.take(DType::f32, {in.outliers});
   const auto matrix = codec::unpack_two_level(views, {in.rows, in.cols, in.group_size, in.symmetric});
   check(matrix);
   if (!matrix.ok()) return;
   expect(same(codec::two_level_codes(*matrix), views.codes.bytes), "codes come back");
   expect(same(codec::two_level_groups(*matrix), views.groups.bytes), "groups come back");
   expect(same(codec::two_level_scales(*matrix), views.scales.bytes), "row scales come back");
+  if (in.outliers == 0) return;
+  expect(same(codec::outlier_index(*matrix), views.outlier_index->bytes), "places come back");
+  expect(same(codec::outlier_values(*matrix), views.outlier_values->bytes), "values come back");
 }
 
 void gptq(const Case& in, Source& source) {

@@ -242,6 +242,9 @@ TEST(Packed, RefusesWhatTheLayoutCannotHold) {
   std::swap(act_order.group_of_column[0], act_order.group_of_column[40]);
   EXPECT_EQ(pack(act_order, pool).error().fault, Fault::unsupported);
   EXPECT_EQ(pack(integer_matrix(4, 1, kMaxInputs + 64, 64, false), pool).error().fault, Fault::unsupported);
+  codec::IntegerMatrix listed = integer_matrix(4, 4, 64, 32, true);
+  listed.outliers = {{1, 2, 3.0F}};
+  EXPECT_EQ(pack(listed, pool).error().fault, Fault::unsupported);
 }
 
 }  // namespace

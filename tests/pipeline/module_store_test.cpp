@@ -70,10 +70,32 @@ TEST(ModuleStore, KeepsTheSecondLevel) {
   EXPECT_EQ(read->matrix.levels->group_scales, matrix.levels->group_scales);
 }
 
+// sample_module() with two weights beside the codes.
+StoredModule listed_module() {
+  StoredModule module = sample_module();
+  codec::IntegerMatrix& matrix = module.matrix;
+  for (const codec::Outlier one : {codec::Outlier{0, 3, 0.1F}, codec::Outlier{2, 9, -70.0F}}) {
+    matrix.codes[static_cast<std::size_t>(one.row * 10 + one.col)] =
+        matrix.zero_points[static_cast<std::size_t>(one.row * 3 + one.col / 4)];
+    matrix.outliers.push_back(one);
+  }
+  return module;
+}
+
+TEST(ModuleStore, KeepsOutliers) {
+  const test::TempFolder folder;
+  const ModuleStore store(folder.path());
+  const StoredModule module = listed_module();
+  ASSERT_TRUE(store.put(module).ok());
+  const auto read = store.get(module.report.name);
+  ASSERT_TRUE(read.ok()) << to_string(read.error());
+  EXPECT_EQ(read->matrix.outliers, module.matrix.outliers);
+}
+
 TEST(ModuleStore, EveryTruncationAndEveryFlippedByteIsFound) {
   const test::TempFolder folder;
   const ModuleStore store(folder.path());
-  const StoredModule module = sample_module();
+  const StoredModule module = listed_module();
   ASSERT_TRUE(store.put(module).ok());
   const std::string path = folder / module.report.name;
   const std::string whole = test::read_text(path);
@@ -81,7 +103,7 @@ TEST(ModuleStore, EveryTruncationAndEveryFlippedByteIsFound) {
     test::write_text(path, whole.substr(0, length));
     EXPECT_FALSE(store.get(module.report.name).ok()) << "truncated to " << length;
   }
-  const std::size_t payload = whole.size() - (30 + 9 * 4 + 9 + 10 * 4);
+  const std::size_t payload = whole.size() - (30 + 9 * 4 + 9 + 10 * 4 + 2 * 12);
   for (std::size_t at = payload; at < whole.size(); ++at) {
     std::string damaged = whole;
     damaged[at] = static_cast<char>(damaged[at] ^ 1);

@@ -49,13 +49,14 @@ TEST(Options, SetWhatTheyName) {
                                                           {"target-strength", "0.5"},
                                                           {"refine-rounds", "7"},
                                                           {"refine-steps", "9"},
-                                                          {"refine-span", "0.2"}};
+                                                          {"refine-span", "0.2"},
+                                                          {"super-weights", "auto"}};
   for (const auto& [name, value] : settings) {
     ASSERT_TRUE(set_option(name, value, grid, solver).ok()) << name;
     EXPECT_EQ(get_option(name, grid, solver), value);
   }
-  EXPECT_EQ(std::size(settings),
-            grid_options().size() + solver_options().size() + target_options().size() + refine_options().size());
+  EXPECT_EQ(std::size(settings), grid_options().size() + solver_options().size() + target_options().size() +
+                                     refine_options().size() + super_weight_options().size());
   EXPECT_EQ(grid.bits, 3);
   EXPECT_EQ(grid.group_size, -1);
   EXPECT_EQ(grid.symmetry, Symmetry::full_range_symmetric);
@@ -65,6 +66,7 @@ TEST(Options, SetWhatTheyName) {
   EXPECT_EQ(grid.search_min_factor, 0.25);
   EXPECT_EQ(solver.order, ColumnOrder::group_aware);
   EXPECT_FALSE(solver.static_groups);
+  EXPECT_TRUE(solver.super_weights);
   EXPECT_EQ(solver.damp, 0.125);
   EXPECT_EQ(solver.damp_step, 0.5);
   EXPECT_EQ(solver.damp_limit, 0.75);
@@ -78,6 +80,7 @@ TEST(Options, RefuseWhatTheyCannotRead) {
   EXPECT_THAT(refusal("group-size", "99999999999999999999"), HasSubstr("group-size"));
   EXPECT_THAT(refusal("damp", "nan"), HasSubstr("damp"));
   EXPECT_THAT(refusal("static-groups", "maybe"), HasSubstr("true or false"));
+  EXPECT_THAT(refusal("super-weights", "true"), HasSubstr("off or auto"));
   EXPECT_THAT(refusal("scale-dtype", "i8"), HasSubstr("f16|bf16|f32"));
   EXPECT_THAT(refusal("colour", "red"), HasSubstr("colour"));
 }

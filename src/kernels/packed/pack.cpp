@@ -103,6 +103,7 @@ Result<PackedWeight> PackedWeight::make(const WeightView& shape) {
 Status check_packable(const codec::IntegerMatrix& matrix) {
   if (matrix.bits != 2 && matrix.bits != 3 && matrix.bits != 4 && matrix.bits != 8) return refuse(fmt::format("{} bits", matrix.bits));
   if (!matrix.has_contiguous_groups()) return refuse("columns belong to groups in act-order");
+  if (!matrix.outliers.empty()) return refuse(fmt::format("{} single weights kept beside the codes", matrix.outliers.size()));
   return check_shape(shape_of(matrix));
 }
 
