@@ -174,7 +174,7 @@ struct ForwardPass::State {
     start_codes(worker, width, wide);
     const auto function = config().activation == model::Activation::silu ? functions().silu_mul : functions().gelu_tanh_mul;
     for (auto [r, end] = row_slice(worker); r < end; ++r) {
-      const float* gate = fused.row(r).data();
+      const float* gate = fused.data() + r * 2 * width;  // rows lie close: fused is as wide as what is in it
       const std::span<float> inner = own_inner.row(worker);
       function(gate, gate + width, inner.data(), width);
       if (model.inner_transform != nullptr) model.inner_transform->apply(inner.data(), inner_scratch.row(worker).data());

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <vector>
 
+#include "sys/barrier.h"
+
 namespace quernel::sys {
 namespace {
 
@@ -42,6 +44,26 @@ TEST(ThreadPool, ManyShortCallsLoseNothing) {
 }
 
 TEST(ThreadPool, ThisMachineHasACore) { EXPECT_GE(usable_cores(), 1); }
+
+// Every worker at once, and what each wrote before the barrier is seen by all behind it.
+TEST(ThreadPool, RunsOnAllWithBarriers) {
+  for (const int threads : {1, 2, 5}) {
+    ThreadPool pool(threads);
+    Barrier barrier(threads);
+    std::vector<int> phase(static_cast<std::size_t>(threads), 0);
+    std::atomic<int> faults{0};
+    pool.run_on_all([&](int worker) {
+      for (int round = 1; round <= 2000; ++round) {
+        phase[static_cast<std::size_t>(worker)] = round;
+        barrier.wait();
+        for (const int other : phase)
+          if (other != round) ++faults;
+        barrier.wait();
+      }
+    });
+    EXPECT_EQ(faults, 0) << threads;
+  }
+}
 
 }  // namespace
 }  // namespace quernel::sys

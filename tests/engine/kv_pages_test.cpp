@@ -1,0 +1,99 @@
+#include "engine/kv_pages.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+namespace quernel::engine {
+namespace {
+
+model::ModelConfig config() {
+  model::ModelConfig c;
+  c.num_layers = 2;
+  c.num_kv_heads = 3;
+  c.head_dim = 16;
+  return c;
+}
+
+PagePool pool_of(int bits, std::uint64_t budget = 1 << 24) { return std::move(PagePool::make(config(), bits, budget)).value(); }
+
+TEST(KvPages, PagesOfABlockDoNotOverlap) {
+  PagePool pool = pool_of(8);
+  PagePool::Block* a = pool.take(8);
+  PagePool::Block* b = pool.take(8);
+  const kernels::kv_attention::PageLayout at = kernels::kv_attention::page_layout(16, 8);
+  std::uint8_t mark = 0;
+  for (PagePool::Block* block : {a, b})
+    for (std::int64_t layer = 0; layer < 2; ++layer)
+      for (std::int64_t head = 0; head < 3; ++head) {
+        const auto page = pool.page(block, layer, head);
+        std::memset(page.keys, ++mark, static_cast<std::size_t>(at.key_bytes));
+        std::memset(page.values, ++mark, static_cast<std::size_t>(at.value_bytes));
+      }
+  mark = 0;
+  for (PagePool::Block* block : {a, b})
+    for (std::int64_t layer = 0; layer < 2; ++layer)
+      for (std::int64_t head = 0; head < 3; ++head) {
+        const auto page = pool.page(block, layer, head);
+        ++mark;
+        for (std::int64_t i = 0; i < at.key_bytes; ++i) ASSERT_EQ(page.keys[i], mark);
+        ++mark;
+        for (std::int64_t i = 0; i < at.value_bytes; ++i) ASSERT_EQ(page.values[i], mark);
+      }
+}
+
+TEST(KvPages, TheBudgetHoldsAndBlocksComeBack) {
+  PagePool probe = pool_of(8);
+  const std::uint64_t block = probe.block_bytes(8);
+  PagePool pool = pool_of(8, 3 * block);
+  {
+    PagedCache cache(pool);
+    ASSERT_TRUE(cache.reserve(3 * kPageTokens).ok());
+    cache.commit(3 * kPageTokens);
+    EXPECT_LE(pool.used_bytes(), 3 * block);
+    const Status full = cache.reserve(1);
+    ASSERT_FALSE(full.ok());
+    EXPECT_EQ(full.error().fault, Fault::limit_exceeded);
+    EXPECT_EQ(cache.length(), 3 * kPageTokens);
+    ASSERT_TRUE(cache.cut(kPageTokens).ok());
+    EXPECT_TRUE(cache.reserve(2 * kPageTokens).ok());
+  }
+  PagedCache again(pool);
+  EXPECT_TRUE(again.reserve(3 * kPageTokens).ok());
+}
+
+TEST(KvPages, FourBitsKeepTheFirstAndTheLastPageOpen) {
+  PagePool pool = pool_of(4);
+  PagedCache cache(pool);
+  ASSERT_TRUE(cache.reserve(80).ok());  // two full pages and a half
+  EXPECT_FALSE(cache.closes(0));
+  EXPECT_TRUE(cache.closes(1));
+  EXPECT_FALSE(cache.closes(2));
+  cache.commit(80);
+  EXPECT_NE(cache.open_page(0, 0, 0).keys, nullptr);
+  EXPECT_EQ(cache.closed_page(0, 0, 0).keys, nullptr);
+  EXPECT_EQ(cache.open_page(1, 0, 0).keys, nullptr);
+  EXPECT_NE(cache.closed_page(1, 0, 0).keys, nullptr);
+  EXPECT_NE(cache.open_page(2, 0, 0).keys, nullptr);
+  // Cut into the rounded page: it can be written again.
+  ASSERT_TRUE(cache.cut(40).ok());
+  EXPECT_NE(cache.open_page(1, 1, 2).keys, nullptr);
+  EXPECT_TRUE(cache.reserve(10).ok());
+}
+
+TEST(KvPages, WritingIntoASharedBlockCopiesIt) {
+  PagePool pool = pool_of(8);
+  PagedCache cache(pool);
+  ASSERT_TRUE(cache.reserve(40).ok());
+  cache.commit(40);
+  PagedCache twin = cache.fork();
+  EXPECT_EQ(twin.open_page(1, 0, 0).keys, cache.open_page(1, 0, 0).keys);
+  cache.open_page(1, 0, 0).keys[0] = 7;
+  ASSERT_TRUE(twin.reserve(1).ok());
+  EXPECT_EQ(twin.open_page(0, 0, 0).keys, cache.open_page(0, 0, 0).keys);  // whole pages stay shared
+  ASSERT_NE(twin.open_page(1, 0, 0).keys, cache.open_page(1, 0, 0).keys);
+  EXPECT_EQ(twin.open_page(1, 0, 0).keys[0], 7);
+}
+
+}  // namespace
+}  // namespace quernel::engine
