@@ -12,9 +12,18 @@ void add_bench(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("bench", "Measure the speed of a model in the integer runtime");
   command->add_option("model", options->engine.path, "Model folder or GGUF file")->required();
   const CLI::Range any(0, 1 << 20);
-  command->add_option("-p,--prompt", options->prompts, "Tokens of prompts to read; 0: none")->delimiter(',')->check(any)->capture_default_str();
-  command->add_option("-n,--generate", options->generates, "Tokens to generate; 0: none")->delimiter(',')->check(any)->capture_default_str();
-  command->add_option("-d,--depth", options->depths, "Tokens in the cache before")->delimiter(',')->check(any)->capture_default_str();
+  command->add_option("-p,--prompt", options->prompts, "Tokens of prompts to read; 0: none")
+      ->delimiter(',')
+      ->check(any)
+      ->capture_default_str();
+  command->add_option("-n,--generate", options->generates, "Tokens to generate; 0: none")
+      ->delimiter(',')
+      ->check(any)
+      ->capture_default_str();
+  command->add_option("-d,--depth", options->depths, "Tokens in the cache before")
+      ->delimiter(',')
+      ->check(any)
+      ->capture_default_str();
   command->add_option("-b,--batch", options->batches, "Sequences that generate at once")
       ->delimiter(',')
       ->check(CLI::Range(1, 512))

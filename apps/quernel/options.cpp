@@ -73,7 +73,9 @@ void add_engine(CLI::App& command, api::EngineOptions& options) {
   command.add_option("--act-bits", options.activation_bits, "Inputs of linears in 8 bits, or in two parts: 16")
       ->check(CLI::IsMember({16, 8}))
       ->capture_default_str();
-  command.add_option("--kv-bits", options.kv_bits, "Keys and values in the cache")->check(CLI::IsMember({16, 8, 4}))->capture_default_str();
+  command.add_option("--kv-bits", options.kv_bits, "Keys and values in the cache")
+      ->check(CLI::IsMember({16, 8, 4}))
+      ->capture_default_str();
   command.add_option("--kv-budget", options.kv_budget, "Bytes for the cache (2G, 512M)")
       ->transform(CLI::AsSizeValue(false))
       ->capture_default_str();

@@ -11,18 +11,51 @@ namespace quernel::app {
 namespace {
 
 struct Settings {
-  api::ModelOptions model;
+  api::EngineOptions engine;
+  std::string precision = "int8";
   api::GenerateOptions generate;
   std::string prompt;
   std::string prompt_file;
   bool greedy = false;
   bool stats = false;
+  bool chat = false;
 };
+
+api::Generator open(const Settings& settings) {
+  if (settings.precision == "int8") return api::Generator::open(settings.engine);
+  api::ModelOptions model;
+  model.path = settings.engine.path;
+  model.threads = settings.engine.threads;
+  model.precision = settings.precision;
+  return api::Generator::open(model);
+}
+
+// Lines from standard input, answers on standard output, until the input ends.
+int chat(const Settings& settings) {
+  api::Generator generator = open(settings);
+  const api::ChatForm form = generator.chat_form();
+  std::string so_far;
+  for (std::string line; std::cout << "> " << std::flush && std::getline(std::cin, line);) {
+    if (line.empty()) continue;
+    so_far += form.begin + line + form.end;
+    const api::Report report = generator.complete(so_far, settings.generate, [&so_far](std::string_view piece) {
+      so_far += piece;
+      std::cout << piece << std::flush;
+      return std::cout.good();
+    });
+    so_far += form.next;
+    std::cout << '\n';
+    if (settings.stats) std::cerr << report.text;
+  }
+  std::cout << '\n';
+  return 0;
+}
 
 int run(Settings& settings, const Context& context) {
   if (settings.greedy) settings.generate.temperature = 0;
+  if (settings.chat) return chat(settings);
   const std::string prompt = settings.prompt_file.empty() ? settings.prompt : read_input(settings.prompt_file);
-  api::Generator generator = api::Generator::open(settings.model);
+  api::Generator generator = open(settings);
   const bool stream = !context.json;
   if (stream) std::cout << prompt << std::flush;
   const api::Report report = generator.complete(prompt, settings.generate, [stream](std::string_view piece) {
@@ -40,7 +73,7 @@ int run(Settings& settings, const Context& context) {
 void add_run(CLI::App& app, Context& context) {
   auto settings = std::make_shared<Settings>();
   CLI::App* command = app.add_subcommand("run", "Continue a text");
-  command->add_option("model", settings->model.path, "Model folder or GGUF file")->required();
+  command->add_option("model", settings->engine.path, "Model folder or GGUF file")->required();
   command->add_option("--prompt,-p", settings->prompt, "Text to continue");
   command->add_option("--prompt-file", settings->prompt_file, "Read it from a file; -: standard input")
       ->excludes("--prompt");
@@ -63,12 +96,16 @@ void add_run(CLI::App& app, Context& context) {
       ->add_option("--repeat-penalty", settings->generate.repetition_penalty, "Above 1: seen tokens become less likely")
       ->capture_default_str();
   command->add_option("--seed", settings->generate.seed, "Seed of the sampler")->capture_default_str();
-  command->add_option("--precision", settings->model.precision, "f32, or bf16 where the CPU is faster with it")
+  command
+      ->add_option("--precision", settings->precision,
+                   "int8: the integer runtime; f32, or bf16 where the CPU is faster with it: floating point, without "
+                   "--act-bits and --kv-bits")
+      ->check(CLI::IsMember({"int8", "f32", "bf16"}))
       ->capture_default_str();
+  command->add_flag("--chat", settings->chat, "Answer lines from standard input, each with what was said before");
   command->add_flag("--stats", settings->stats, "Speed and memory on standard error");
   command->add_flag("--json", context.json, "Print one JSON object at the end instead of streaming");
-  add_simulated(*command, settings->model.simulated, "Simulated low bits");
-  add_threads(*command, settings->model.threads);
+  add_engine(*command, settings->engine);
   name_variables(*command);
   command->callback(
       [settings, &context] { context.chosen = [settings, &context] { return run(*settings, context); }; });

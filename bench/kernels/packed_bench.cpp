@@ -21,7 +21,8 @@ struct Problem {
   sys::HugeBuffer scratch;
   RowsView x;
 
-  Problem(Codes kind, Groups groups, std::int64_t outputs, std::int64_t inputs, std::int64_t group_size, std::int64_t rows) {
+  Problem(Codes kind, Groups groups, std::int64_t outputs, std::int64_t inputs, std::int64_t group_size,
+          std::int64_t rows) {
     WeightView shape;
     shape.codes = kind;
     shape.groups = groups;
@@ -43,7 +44,13 @@ struct Problem {
   }
 
   [[nodiscard]] Args args() {
-    return {weight.view(), x, 0, weight.view().panels(), out.data(), weight.view().rows, reinterpret_cast<std::uint8_t*>(scratch.data())};
+    return {weight.view(),
+            x,
+            0,
+            weight.view().panels(),
+            out.data(),
+            weight.view().rows,
+            reinterpret_cast<std::uint8_t*>(scratch.data())};
   }
 };
 
@@ -53,7 +60,8 @@ void run(benchmark::State& state, Run kernel, Codes codes, Groups groups, std::i
   const Args args = problem.args();
   for (auto _ : state) kernel(args);
   const auto calls = static_cast<double>(state.iterations());
-  state.counters["GB/s"] = benchmark::Counter(static_cast<double>(problem.weight.bytes()) * calls * 1e-9, benchmark::Counter::kIsRate);
+  state.counters["GB/s"] =
+      benchmark::Counter(static_cast<double>(problem.weight.bytes()) * calls * 1e-9, benchmark::Counter::kIsRate);
   state.counters["TOPS"] = benchmark::Counter(
       2.0 * static_cast<double>(inputs * state.range(0) * state.range(1)) * calls * 1e-12, benchmark::Counter::kIsRate);
 }
@@ -71,14 +79,15 @@ void add(const Variant& variant) {
                         {"w8", Codes::u8, Groups::f16_fixed, 2048}};
   for (const Kind& kind : kinds) {
     const auto start = [&](const std::string& part, Run kernel) {
-      return benchmark::RegisterBenchmark((std::string(variant.name) + "/" + kind.name + part).c_str(), [=](benchmark::State& state) {
-        run(state, kernel, kind.codes, kind.groups, kind.group_size);
-      });
+      return benchmark::RegisterBenchmark(
+          (std::string(variant.name) + "/" + kind.name + part).c_str(),
+          [=](benchmark::State& state) { run(state, kernel, kind.codes, kind.groups, kind.group_size); });
     };
     // 2 MB of 4-bit weights: the second-level cache; 128 MB: memory.
     start("/few", variant.few)->ArgsProduct({{512, 131072}, {1}})->Unit(benchmark::kMicrosecond);
     start("/few", variant.few)->ArgsProduct({{2048}, {2, 4, 8, 16}})->Unit(benchmark::kMicrosecond);
-    if (variant.many != nullptr) start("/many", variant.many)->ArgsProduct({{2048}, {8, 16, 64, 512}})->Unit(benchmark::kMicrosecond);
+    if (variant.many != nullptr)
+      start("/many", variant.many)->ArgsProduct({{2048}, {8, 16, 64, 512}})->Unit(benchmark::kMicrosecond);
   }
 }
 

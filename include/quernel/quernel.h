@@ -150,9 +150,9 @@ Report evaluate_tasks(const TasksOptions& options, const Observer& observer = {}
 // The integer runtime: packed weights, INT8 activations, a paged cache.
 struct EngineOptions {
   std::string path;
-  int threads = 0;           // 0: all cores of this process
-  int activation_bits = 8;   // 8, or 16: inputs of all linears in two INT8 parts
-  int kv_bits = 8;           // 16, 8, 4
+  int threads = 0;                       // 0: all cores of this process
+  int activation_bits = 8;               // 8, or 16: inputs of all linears in two INT8 parts
+  int kv_bits = 8;                       // 16, 8, 4
   std::uint64_t kv_budget = 4ULL << 30;  // bytes
 };
 
@@ -220,6 +220,14 @@ class Tokenizer {
   std::unique_ptr<State> state_;
 };
 
+// A turn of a conversation in the form in which the model was trained to read it: ChatML where its vocabulary has <|im_start|>, else plain
+// lines.
+struct ChatForm {
+  std::string begin;  // before a user's words
+  std::string end;    // behind them, before the answer
+  std::string next;   // behind an answer
+};
+
 struct GenerateOptions {
   std::int64_t max_tokens = 128;
   double temperature = 0.0;  // 0: greedy
@@ -230,13 +238,16 @@ struct GenerateOptions {
   std::uint64_t seed = 0;
 };
 
-// A model ready to continue text.
+// A model ready to continue text, in the integer runtime or in the float one. The integer runtime keeps its cache from call to call: a
+// prompt that begins as the last one went on (a chat) is not read again.
 class Generator {
  public:
+  static Generator open(const EngineOptions& options);
   static Generator open(const ModelOptions& options);
   ~Generator();
   Generator(Generator&&) noexcept;
   // Calls on_text with each piece as soon as it is known (whole UTF-8 sequences); false ends it. Returns figures.
+  [[nodiscard]] ChatForm chat_form() const;
   Report complete(std::string_view prompt, const GenerateOptions& options,
                   const std::function<bool(std::string_view piece)>& on_text);
 

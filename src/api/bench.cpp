@@ -14,10 +14,6 @@
 namespace quernel::api {
 namespace {
 
-engine::EngineOptions to_engine(const EngineOptions& options) {
-  return {.activation_bits = options.activation_bits, .kv_bits = options.kv_bits, .kv_budget = options.kv_budget};
-}
-
 std::vector<engine::SpeedCase> cases_of(const BenchOptions& options) {
   std::vector<engine::SpeedCase> cases;
   for (const std::int64_t depth : options.depths) {

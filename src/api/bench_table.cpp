@@ -43,7 +43,8 @@ struct Shares {
 };
 
 Shares shares_of(const BenchRow& row, double tokens_per_second) {
-  return {row.bytes_per_step * tokens_per_second / static_cast<double>(row.result.what.batch), row.ops_per_token * tokens_per_second};
+  return {row.bytes_per_step * tokens_per_second / static_cast<double>(row.result.what.batch),
+          row.ops_per_token * tokens_per_second};
 }
 
 }  // namespace
@@ -66,7 +67,8 @@ Json to_json(const BenchReport& report) {
                   {"seconds", row.result.seconds},
                   {"bytes_per_second", shares.bytes_per_second},
                   {"ops_per_second", shares.ops_per_second}};
-    for (std::size_t i = 0; i < row.phase_seconds.size(); ++i) entry["phases"][engine::kPhaseNames[i]] = row.phase_seconds[i];
+    for (std::size_t i = 0; i < row.phase_seconds.size(); ++i)
+      entry["phases"][engine::kPhaseNames[i]] = row.phase_seconds[i];
     rows.push_back(std::move(entry));
   }
   return {{"model", report.model},
@@ -77,15 +79,19 @@ Json to_json(const BenchReport& report) {
           {"weight_megabytes", report.weight_megabytes},
           {"load_seconds", report.load_seconds},
           {"resident_megabytes", report.resident_megabytes},
-          {"limits", {{"read_bytes_per_second", report.limits.read_bytes_per_second}, {"ops_per_second", report.limits.ops_per_second}}},
+          {"limits",
+           {{"read_bytes_per_second", report.limits.read_bytes_per_second},
+            {"ops_per_second", report.limits.ops_per_second}}},
           {"rows", std::move(rows)}};
 }
 
 std::string to_table(const BenchReport& report) {
   const engine::MachineLimits& limits = report.limits;
-  std::string text = fmt::format("{}  {}  {} threads  A{} KV{}\n", report.model, report.cpu, report.threads, report.activation_bits, report.kv_bits);
-  text += fmt::format("weights {:.1f} MB, loaded in {:.2f} s, resident {:.0f} MB; the machine reads {:.1f} GB/s", report.weight_megabytes,
-                      report.load_seconds, report.resident_megabytes, limits.read_bytes_per_second / 1e9);
+  std::string text = fmt::format("{}  {}  {} threads  A{} KV{}\n", report.model, report.cpu, report.threads,
+                                 report.activation_bits, report.kv_bits);
+  text += fmt::format("weights {:.1f} MB, loaded in {:.2f} s, resident {:.0f} MB; the machine reads {:.1f} GB/s",
+                      report.weight_megabytes, report.load_seconds, report.resident_megabytes,
+                      limits.read_bytes_per_second / 1e9);
   if (limits.ops_per_second > 0) text += fmt::format(" and multiplies {:.2f} TOPS", limits.ops_per_second / 1e12);
   text += fmt::format("\n\n{:<20} {:>12} {:>9} {:>18} {:>18}\n", "test", "tokens/s", "+-", "GB/s", "TOPS");
   for (const BenchRow& row : report.rows) {
@@ -96,8 +102,8 @@ std::string to_table(const BenchReport& report) {
       const std::string share = limit > 0 ? fmt::format(" ({:.0f} %)", 100 * value / limit) : "";
       return fmt::format("{:.2f}{}", value / unit, share);
     };
-    text += fmt::format("{:<20} {:>12.1f} {:>9.1f} {:>18} {:>18}\n", name_of(row.result.what), rates.median, rates.deviation,
-                        with_share(shares.bytes_per_second, 1e9, limits.read_bytes_per_second),
+    text += fmt::format("{:<20} {:>12.1f} {:>9.1f} {:>18} {:>18}\n", name_of(row.result.what), rates.median,
+                        rates.deviation, with_share(shares.bytes_per_second, 1e9, limits.read_bytes_per_second),
                         with_share(shares.ops_per_second, 1e12, limits.ops_per_second));
     const double total = std::accumulate(row.phase_seconds.begin(), row.phase_seconds.end(), 0.0);
     for (std::size_t i = 0; i < row.phase_seconds.size(); ++i)

@@ -13,8 +13,8 @@ namespace quernel::api {
 
 struct BenchRow {
   engine::SpeedResult result;
-  double bytes_per_step = 0.0;  // weights and cache read for one step of generation; 0 for prompts
-  double ops_per_token = 0.0;   // multiplications and additions of products
+  double bytes_per_step = 0.0;        // weights and cache read for one step of generation; 0 for prompts
+  double ops_per_token = 0.0;         // multiplications and additions of products
   std::vector<double> phase_seconds;  // empty: not profiled
 };
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "engine/int_model.h"
 #include "model/checkpoint.h"
 #include "quernel/quernel.h"
 #include "runtime/float_model.h"
@@ -22,6 +23,7 @@ std::unique_ptr<sys::ThreadPool> make_pool(int threads);
 Result<runtime::Precision> parse_precision(const std::string& name);
 // Names a model's files by their content. Throws Failure.
 std::string source_identity(const std::string& path);
+engine::EngineOptions to_engine(const EngineOptions& options);
 runtime::SimulatedBits to_runtime(const SimulatedBits& bits);
 Result<LoadedModel> load_model(const std::string& path, sys::ThreadPool& pool, runtime::Precision precision,
                                const runtime::SimulatedBits& simulated = {});

@@ -43,9 +43,11 @@ void AttentionPhase::begin(const AttentionPlan& plan, std::span<const Span> span
   for (auto& count : taken_) count.store(0, std::memory_order_relaxed);
   if (split_mixed_.rows() < plan.num_partials) split_mixed_ = Matrix(plan.num_partials, padded_dim_);
   split_.resize(static_cast<std::size_t>(plan.num_partials));
-  for (std::int64_t i = 0; i < plan.num_partials; ++i) split_[static_cast<std::size_t>(i)].mixed = split_mixed_.row(i).data();
+  for (std::int64_t i = 0; i < plan.num_partials; ++i)
+    split_[static_cast<std::size_t>(i)].mixed = split_mixed_.row(i).data();
   std::int64_t most_runs = 0;
-  for (const TokenBlock& block : plan.blocks) most_runs = std::max(most_runs, block.is_split ? 1 : block.end_run - block.first_run);
+  for (const TokenBlock& block : plan.blocks)
+    most_runs = std::max(most_runs, block.is_split ? 1 : block.end_run - block.first_run);
   const std::int64_t partials = most_runs * kPageTokens * group_;
   for (Worker& worker : workers_) {
     if (worker.mixed.rows() < partials) worker.mixed = Matrix(partials, padded_dim_);
@@ -54,11 +56,13 @@ void AttentionPhase::begin(const AttentionPlan& plan, std::span<const Span> span
 }
 
 // Norm, rotation and transform of one head.
-void AttentionPhase::finish_head(std::span<float> head, std::span<const float> gain, std::int64_t position, std::int64_t layer) const {
+void AttentionPhase::finish_head(std::span<float> head, std::span<const float> gain, std::int64_t position,
+                                 std::int64_t layer) const {
   const model::ModelConfig& config = *model_.config;
   const model::LayerConfig& of_layer = config.layers[static_cast<std::size_t>(layer)];
   if (config.qk_norm_per_head)
-    kernels::rowwise::functions().rms_norm(head.data(), gain.data(), static_cast<float>(config.rms_norm_eps), head.data(), config.head_dim);
+    kernels::rowwise::functions().rms_norm(head.data(), gain.data(), static_cast<float>(config.rms_norm_eps),
+                                           head.data(), config.head_dim);
   if (of_layer.rotates) runtime::rotate_head(model_.rope->at(position, of_layer.local_rope), head);
   if (model_.head_transform != nullptr) {
     std::array<float, kv::kMaxHeadDim> scratch;
@@ -76,8 +80,8 @@ void AttentionPhase::make_heads(std::int64_t row, std::int64_t kv_head, std::int
   float* key = values + config.q_size() + kv_head * config.head_dim;
   finish_head({key, dim}, weights.k_norm, position, layer);
   const PagedCache& cache = *spans_[static_cast<std::size_t>(plan_->span_of[static_cast<std::size_t>(row)])].cache;
-  kv::write_token(cache.open_page(position / kPageTokens, layer, kv_head), cache.pool().open_bits(), config.head_dim, position % kPageTokens,
-                  key, key + config.kv_size());
+  kv::write_token(cache.open_page(position / kPageTokens, layer, kv_head), cache.pool().open_bits(), config.head_dim,
+                  position % kPageTokens, key, key + config.kv_size());
   for (std::int64_t head = kv_head * group_; head < (kv_head + 1) * group_; ++head)
     finish_head({values + head * config.head_dim, dim}, weights.q_norm, position, layer);
   split_queries(row, kv_head);
@@ -94,9 +98,10 @@ void AttentionPhase::split_queries(std::int64_t row, std::int64_t kv_head) {
     std::int8_t* high = high_.data() + at * code_dim_;
     std::int8_t* low = low_.data() + at * code_dim_;
     float high_scale = 0.0F;
-    query = {qkv_.row(row).data() + head * config.head_dim, high, low, 0.0F, 0, 0, plan_->positions[static_cast<std::size_t>(row)]};
-    kernels::int_rows::functions().split(query.values, config.head_dim, code_dim_, {high, high_sums.data(), &high_scale},
-                                         {low, low_sums.data(), &query.scale});
+    query = {qkv_.row(row).data() + head * config.head_dim,  high, low, 0.0F, 0, 0,
+             plan_->positions[static_cast<std::size_t>(row)]};
+    kernels::int_rows::functions().split(query.values, config.head_dim, code_dim_,
+                                         {high, high_sums.data(), &high_scale}, {low, low_sums.data(), &query.scale});
     for (std::size_t i = 0; i < sums; ++i) {
       query.high_sum += high_sums[i];
       query.low_sum += low_sums[i];
@@ -130,7 +135,8 @@ void AttentionPhase::close_pages(int worker, std::int64_t layer) {
 }
 
 // Pages of a run as the block's tokens see them: their own page open, those before it rounded where they are.
-void AttentionPhase::list_pages(Worker& worker, const TokenBlock& block, std::int64_t kv_head, std::int64_t layer, std::int64_t run) const {
+void AttentionPhase::list_pages(Worker& worker, const TokenBlock& block, std::int64_t kv_head, std::int64_t layer,
+                                std::int64_t run) const {
   const PagedCache& cache = *spans_[static_cast<std::size_t>(block.span)].cache;
   const std::int64_t own = block.position / kPageTokens;
   worker.pages.clear();
@@ -150,26 +156,29 @@ void AttentionPhase::attend(Worker& worker, const AttentionUnit& unit, std::int6
   worker.queries.clear();
   for (std::int64_t t = 0; t < block.num_tokens; ++t)
     for (std::int64_t g = 0; g < group_; ++g)
-      worker.queries.push_back(queries_[static_cast<std::size_t>((block.first_row + t) * config.num_heads + unit.kv_head * group_ + g)]);
+      worker.queries.push_back(
+          queries_[static_cast<std::size_t>((block.first_row + t) * config.num_heads + unit.kv_head * group_ + g)]);
   const std::int64_t runs = unit.end_run - unit.first_run;
   for (std::int64_t i = 0; i < runs; ++i) {
     const std::int64_t run = unit.first_run + i;
     list_pages(worker, block, unit.kv_head, layer, run);
     Partial* partials = worker.partials.data() + i * rows;
     if (block.is_split) {
-      partials = split_.data() + block.first_partial + (run - block.first_run) * config.num_heads + unit.kv_head * group_;
+      partials =
+          split_.data() + block.first_partial + (run - block.first_run) * config.num_heads + unit.kv_head * group_;
     } else {
       for (std::int64_t r = 0; r < rows; ++r) partials[r].mixed = worker.mixed.row(i * rows + r).data();
     }
-    kv::pick().run({worker.queries.data(), partials, rows, worker.pages.data(), static_cast<std::int64_t>(worker.pages.size()),
-                    run * kRunPages * kPageTokens, config.head_dim, static_cast<float>(config.attention_scale),
-                    static_cast<float>(config.attention_softcap),
+    kv::pick().run({worker.queries.data(), partials, rows, worker.pages.data(),
+                    static_cast<std::int64_t>(worker.pages.size()), run * kRunPages * kPageTokens, config.head_dim,
+                    static_cast<float>(config.attention_scale), static_cast<float>(config.attention_softcap),
                     config.layers[static_cast<std::size_t>(layer)].sliding_window.value_or(0)});
   }
   if (block.is_split) return;
   std::vector<Partial> of_row(static_cast<std::size_t>(runs));
   for (std::int64_t r = 0; r < rows; ++r) {
-    for (std::int64_t i = 0; i < runs; ++i) of_row[static_cast<std::size_t>(i)] = worker.partials[static_cast<std::size_t>(i * rows + r)];
+    for (std::int64_t i = 0; i < runs; ++i)
+      of_row[static_cast<std::size_t>(i)] = worker.partials[static_cast<std::size_t>(i * rows + r)];
     kv::join(of_row.data(), runs, config.head_dim,
              mixed_.row(block.first_row + r / group_).data() + (unit.kv_head * group_ + r % group_) * config.head_dim);
   }
@@ -205,8 +214,10 @@ void AttentionPhase::finish_row(std::int64_t row, std::span<float> to) const {
   std::vector<Partial> of_head(static_cast<std::size_t>(block.end_run - block.first_run));
   for (std::int64_t head = 0; head < config.num_heads; ++head) {
     for (std::size_t i = 0; i < of_head.size(); ++i)
-      of_head[i] = split_[static_cast<std::size_t>(block.first_partial + static_cast<std::int64_t>(i) * config.num_heads + head)];
-    kv::join(of_head.data(), static_cast<std::int64_t>(of_head.size()), config.head_dim, to.data() + head * config.head_dim);
+      of_head[i] = split_[static_cast<std::size_t>(block.first_partial +
+                                                   static_cast<std::int64_t>(i) * config.num_heads + head)];
+    kv::join(of_head.data(), static_cast<std::int64_t>(of_head.size()), config.head_dim,
+             to.data() + head * config.head_dim);
   }
 }
 

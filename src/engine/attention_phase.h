@@ -48,7 +48,8 @@ class AttentionPhase {
   void split_queries(std::int64_t row, std::int64_t kv_head);
   void close_pages(int worker, std::int64_t layer);
   void attend(Worker& worker, const AttentionUnit& unit, std::int64_t layer);
-  void list_pages(Worker& worker, const TokenBlock& block, std::int64_t kv_head, std::int64_t layer, std::int64_t run) const;
+  void list_pages(Worker& worker, const TokenBlock& block, std::int64_t kv_head, std::int64_t layer,
+                  std::int64_t run) const;
   void norm_full_rows(int worker, const Layer& layer);
 
   PassModel model_;

@@ -26,7 +26,8 @@ void add_units(const model::ModelConfig& config, AttentionPlan& plan) {
   const auto cost = [&](const AttentionUnit& unit) {
     return plan.blocks[static_cast<std::size_t>(unit.block)].num_tokens * (unit.end_run - unit.first_run);
   };
-  std::stable_sort(plan.units.begin(), plan.units.end(), [&](const auto& a, const auto& b) { return cost(a) > cost(b); });
+  std::stable_sort(plan.units.begin(), plan.units.end(),
+                   [&](const auto& a, const auto& b) { return cost(a) > cost(b); });
 }
 
 }  // namespace

@@ -14,8 +14,9 @@ struct TokenBlock {
   std::int64_t span = 0;
   std::int64_t first_row = 0;
   std::int64_t num_tokens = 0;
-  std::int64_t position = 0;   // of the first
-  std::int64_t first_run = 0;  // runs that it can see: [first_run, end_run); what a sliding window hides is skipped page by page
+  std::int64_t position = 0;  // of the first
+  std::int64_t first_run =
+      0;  // runs that it can see: [first_run, end_run); what a sliding window hides is skipped page by page
   std::int64_t end_run = 0;
   std::int64_t first_partial = 0;  // is_split: where its results lie, [runs][tokens * heads]
   bool is_split = false;
@@ -37,8 +38,8 @@ struct AttentionPlan {
   std::vector<std::int64_t> positions;  // of each row
   std::vector<std::int64_t> span_of;    // of each row
   std::vector<TokenBlock> blocks;
-  std::vector<std::int64_t> block_of;   // of each row
-  std::vector<AttentionUnit> units;     // longest first
+  std::vector<std::int64_t> block_of;  // of each row
+  std::vector<AttentionUnit> units;    // longest first
   std::vector<ClosingPage> closing;
   std::int64_t num_partials = 0;  // that split blocks need
 };

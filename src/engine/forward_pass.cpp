@@ -19,7 +19,8 @@ namespace {
 using kernels::rowwise::functions;
 using model::Linear;
 
-constexpr std::int64_t kFewTokens = 8;  // up to here products are cut statically: reading the weights is what takes time
+constexpr std::int64_t kFewTokens =
+    8;  // up to here products are cut statically: reading the weights is what takes time
 
 // Floats of the phases of rows. One set is shared by all workers, or each has its own where there is one token.
 struct Rows {
@@ -48,12 +49,12 @@ struct ForwardPass::State {
   Matrix own_hidden, own_normed;  // [workers, hidden]
   std::vector<Rows> own;          // of each worker, for one token
   Rows shared;
-  Matrix branch;   // outputs of o and down [tokens, hidden]
-  Matrix fused;    // outputs of q k v [tokens, q + 2 kv], then of gate up [tokens, 2 intermediate]
-  Matrix mixed;    // attention [tokens, q]
+  Matrix branch;         // outputs of o and down [tokens, hidden]
+  Matrix fused;          // outputs of q k v [tokens, q + 2 kv], then of gate up [tokens, 2 intermediate]
+  Matrix mixed;          // attention [tokens, q]
   Matrix own_inner;      // [workers, intermediate]
   Matrix inner_scratch;  // of its transform
-  Matrix parts;      // [workers, 2 tokens * 64]
+  Matrix parts;          // [workers, 2 tokens * 64]
   std::vector<sys::HugeBuffer> scratch;
   std::unique_ptr<sys::Barrier> barrier;
   std::unique_ptr<AttentionPhase> attention;
@@ -75,8 +76,12 @@ struct ForwardPass::State {
   struct Range {
     std::int64_t first, end;
   };
-  [[nodiscard]] Range slice(std::int64_t count, int worker) const { return {count * worker / num_workers, count * (worker + 1) / num_workers}; }
-  [[nodiscard]] Range row_slice(int worker) const { return redundant() ? Range{0, num_tokens} : slice(num_tokens, worker); }
+  [[nodiscard]] Range slice(std::int64_t count, int worker) const {
+    return {count * worker / num_workers, count * (worker + 1) / num_workers};
+  }
+  [[nodiscard]] Range row_slice(int worker) const {
+    return redundant() ? Range{0, num_tokens} : slice(num_tokens, worker);
+  }
   void meet_after_rows() {
     if (!redundant()) barrier->wait();
   }
@@ -134,7 +139,8 @@ struct ForwardPass::State {
       if (branch_norm != nullptr) add_branch(hidden, r, *branch_norm, normed);
       const float* input = hidden.data();
       if (!gain.empty()) {
-        functions().rms_norm(hidden.data(), gain.data(), static_cast<float>(config().rms_norm_eps), normed.data(), config().hidden_size);
+        functions().rms_norm(hidden.data(), gain.data(), static_cast<float>(config().rms_norm_eps), normed.data(),
+                             config().hidden_size);
         input = normed.data();
       }
       at.codes.put(r, input);
@@ -165,19 +171,22 @@ struct ForwardPass::State {
     std::size_t count = 0;
     for (std::size_t i = 0; i < layer.modules.size(); ++i)
       if (layer.modules[i].site == site)
-        products[count++] = {&layer.linears[i], out.data + first_column(config(), layer.modules[i].parts.front().linear), out.stride};
+        products[count++] = {&layer.linears[i],
+                             out.data + first_column(config(), layer.modules[i].parts.front().linear), out.stride};
     multiply(worker, std::span(products).first(count), phase);
   }
 
   void gate(int worker, bool wide) {
     const std::int64_t width = config().intermediate_size;
     start_codes(worker, width, wide);
-    const auto function = config().activation == model::Activation::silu ? functions().silu_mul : functions().gelu_tanh_mul;
+    const auto function =
+        config().activation == model::Activation::silu ? functions().silu_mul : functions().gelu_tanh_mul;
     for (auto [r, end] = row_slice(worker); r < end; ++r) {
       const float* gate = fused.data() + r * 2 * width;  // rows lie close: fused is as wide as what is in it
       const std::span<float> inner = own_inner.row(worker);
       function(gate, gate + width, inner.data(), width);
-      if (model.inner_transform != nullptr) model.inner_transform->apply(inner.data(), inner_scratch.row(worker).data());
+      if (model.inner_transform != nullptr)
+        model.inner_transform->apply(inner.data(), inner_scratch.row(worker).data());
       rows(worker).codes.put(r, inner.data());
     }
     meet_after_rows();
@@ -205,8 +214,10 @@ struct ForwardPass::State {
     const MatrixView gate_up{fused.data(), num_tokens, 2 * config().intermediate_size};
     const MatrixView out{branch.data(), num_tokens, config().hidden_size};
     const Layer* before = index > 0 ? &(*model.layers)[static_cast<std::size_t>(index - 1)] : nullptr;
-    const std::span<const float> before_norm = before != nullptr ? std::span<const float>(before->mlp_post_norm) : std::span<const float>();
-    enter_site(worker, before != nullptr ? &before_norm : nullptr, layer.attention_norm, two_parts(layer, Site::attention_in));
+    const std::span<const float> before_norm =
+        before != nullptr ? std::span<const float>(before->mlp_post_norm) : std::span<const float>();
+    enter_site(worker, before != nullptr ? &before_norm : nullptr, layer.attention_norm,
+               two_parts(layer, Site::attention_in));
     end_phase(worker, Phase::norms);
     multiply_site(worker, layer, Site::attention_in, qkv, phase);
     end_phase(worker, Phase::qkv);
@@ -235,7 +246,8 @@ struct ForwardPass::State {
     const std::span<const float> last_norm = model.layers->back().mlp_post_norm;
     for (auto [r, end] = row_slice(worker); r < end; ++r) {
       add_branch(at.hidden.row(r), r, last_norm, at.normed.row(r));
-      if (!redundant() || worker == 0) std::copy(at.hidden.row(r).begin(), at.hidden.row(r).end(), hidden_out.row(r).begin());
+      if (!redundant() || worker == 0)
+        std::copy(at.hidden.row(r).begin(), at.hidden.row(r).end(), hidden_out.row(r).begin());
     }
   }
 };
@@ -247,7 +259,8 @@ ForwardPass::ForwardPass(ForwardPass&&) noexcept = default;
 std::int64_t ForwardPass::max_tokens() const { return state_->max_tokens; }
 void ForwardPass::set_profile(PassProfile* profile) { state_->profile = profile; }
 
-Result<ForwardPass> ForwardPass::make(const PassModel& model, int num_workers, std::int64_t max_tokens, std::uint64_t scratch_bytes) {
+Result<ForwardPass> ForwardPass::make(const PassModel& model, int num_workers, std::int64_t max_tokens,
+                                      std::uint64_t scratch_bytes) {
   auto state = std::make_unique<State>();
   const model::ModelConfig& config = *model.config;
   const std::int64_t width = std::max({config.hidden_size, config.q_size(), config.intermediate_size});
@@ -272,7 +285,8 @@ Result<ForwardPass> ForwardPass::make(const PassModel& model, int num_workers, s
   state->fused = Matrix(max_tokens, std::max(config.q_size() + 2 * config.kv_size(), 2 * config.intermediate_size));
   state->mixed = Matrix(max_tokens, config.q_size());
   state->own_inner = Matrix(num_workers, config.intermediate_size);
-  if (model.inner_transform != nullptr) state->inner_scratch = Matrix(num_workers, model.inner_transform->scratch_floats());
+  if (model.inner_transform != nullptr)
+    state->inner_scratch = Matrix(num_workers, model.inner_transform->scratch_floats());
   state->parts = Matrix(num_workers, 2 * max_tokens * kPanelsPerTask * kernels::packed::kPanelOutputs);
   state->barrier = std::make_unique<sys::Barrier>(num_workers);
   state->attention = std::make_unique<AttentionPhase>(model, num_workers, max_tokens, *state->barrier);
@@ -280,15 +294,18 @@ Result<ForwardPass> ForwardPass::make(const PassModel& model, int num_workers, s
   return ForwardPass(std::move(state));
 }
 
-void ForwardPass::run(sys::ThreadPool& pool, std::span<const std::int32_t> tokens, std::span<const Span> spans, MatrixView hidden) {
+void ForwardPass::run(sys::ThreadPool& pool, std::span<const std::int32_t> tokens, std::span<const Span> spans,
+                      MatrixView hidden) {
   State& state = *state_;
-  QUERNEL_CHECK(static_cast<std::int64_t>(tokens.size()) <= state.max_tokens, "{} tokens in a pass of {}", tokens.size(), state.max_tokens);
+  QUERNEL_CHECK(static_cast<std::int64_t>(tokens.size()) <= state.max_tokens, "{} tokens in a pass of {}",
+                tokens.size(), state.max_tokens);
   state.tokens = tokens;
   state.spans = spans;
   state.num_tokens = static_cast<std::int64_t>(tokens.size());
   state.hidden_out = hidden;
   state.plan = plan_attention(state.config(), spans);
-  state.attention->begin(state.plan, spans, {state.fused.data(), state.num_tokens, state.config().q_size() + 2 * state.config().kv_size()},
+  state.attention->begin(state.plan, spans,
+                         {state.fused.data(), state.num_tokens, state.config().q_size() + 2 * state.config().kv_size()},
                          {state.mixed.data(), state.num_tokens, state.config().q_size()});
   for (auto& count : state.taken) count.store(0, std::memory_order_relaxed);
   pool.run_on_all([&state](int worker) { state.run_worker(worker); });
@@ -297,8 +314,8 @@ void ForwardPass::run(sys::ThreadPool& pool, std::span<const std::int32_t> token
 void ForwardPass::logits(sys::ThreadPool& pool, const PackedLinear& head, ConstMatrixView hidden, MatrixView out) {
   State& state = *state_;
   const model::ModelConfig& config = state.config();
-  QUERNEL_CHECK(hidden.rows <= state.max_tokens && out.rows == hidden.rows && out.cols == config.vocab_size, "logits [{}, {}] of {} rows",
-                out.rows, out.cols, hidden.rows);
+  QUERNEL_CHECK(hidden.rows <= state.max_tokens && out.rows == hidden.rows && out.cols == config.vocab_size,
+                "logits [{}, {}] of {} rows", out.rows, out.cols, hidden.rows);
   state.num_tokens = hidden.rows;
   state.taken.back().store(0, std::memory_order_relaxed);
   pool.run_on_all([&](int worker) {
@@ -306,8 +323,8 @@ void ForwardPass::logits(sys::ThreadPool& pool, const PackedLinear& head, ConstM
     state.start_codes(worker, config.hidden_size, true);
     Rows& at = state.rows(worker);
     for (auto [r, end] = state.row_slice(worker); r < end; ++r) {
-      functions().rms_norm(hidden.row(r).data(), state.model.ends->final_norm.data(), static_cast<float>(config.rms_norm_eps),
-                           at.normed.row(r).data(), config.hidden_size);
+      functions().rms_norm(hidden.row(r).data(), state.model.ends->final_norm.data(),
+                           static_cast<float>(config.rms_norm_eps), at.normed.row(r).data(), config.hidden_size);
       at.codes.put(r, at.normed.row(r).data());
     }
     state.meet_after_rows();
@@ -316,7 +333,8 @@ void ForwardPass::logits(sys::ThreadPool& pool, const PackedLinear& head, ConstM
     for (auto [r, end] = state.slice(state.num_tokens, worker); r < end; ++r) {
       if (config.logit_scale != 1.0)
         for (float& value : out.row(r)) value *= static_cast<float>(config.logit_scale);
-      if (config.logit_softcap > 0.0) functions().soft_cap(out.row(r).data(), static_cast<float>(config.logit_softcap), out.cols);
+      if (config.logit_softcap > 0.0)
+        functions().soft_cap(out.row(r).data(), static_cast<float>(config.logit_softcap), out.cols);
     }
     state.end_phase(worker, Phase::logits);
   });

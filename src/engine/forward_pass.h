@@ -40,7 +40,8 @@ struct PassModel {
 class ForwardPass {
  public:
   // Errors: out_of_memory
-  static Result<ForwardPass> make(const PassModel& model, int num_workers, std::int64_t max_tokens, std::uint64_t scratch_bytes);
+  static Result<ForwardPass> make(const PassModel& model, int num_workers, std::int64_t max_tokens,
+                                  std::uint64_t scratch_bytes);
   ~ForwardPass();
   ForwardPass(ForwardPass&&) noexcept;
 

@@ -87,7 +87,8 @@ std::int64_t IntModel::num_weights() const {
   return count;
 }
 
-Result<IntModel> IntModel::load(const model::Checkpoint& checkpoint, sys::ThreadPool& pool, const EngineOptions& options) {
+Result<IntModel> IntModel::load(const model::Checkpoint& checkpoint, sys::ThreadPool& pool,
+                                const EngineOptions& options) {
   QUERNEL_TRY_STATUS(check_options(options));
   auto state = std::make_unique<State>();
   state->config = &checkpoint.config();
@@ -109,8 +110,10 @@ Result<IntModel> IntModel::load(const model::Checkpoint& checkpoint, sys::Thread
   if (state->config->online_down_hadamard) state->inner_transform.emplace(state->config->intermediate_size);
   std::int64_t scratch = kernels::packed::scratch_bytes(state->head.weight.view());
   for (const Layer& layer : state->layers)
-    for (const PackedLinear& linear : layer.linears) scratch = std::max(scratch, kernels::packed::scratch_bytes(linear.weight.view()));
-  QUERNEL_TRY(ForwardPass pass, ForwardPass::make(state->lent(), pool.num_threads(), kMaxPassTokens, static_cast<std::uint64_t>(scratch)));
+    for (const PackedLinear& linear : layer.linears)
+      scratch = std::max(scratch, kernels::packed::scratch_bytes(linear.weight.view()));
+  QUERNEL_TRY(ForwardPass pass, ForwardPass::make(state->lent(), pool.num_threads(), kMaxPassTokens,
+                                                  static_cast<std::uint64_t>(scratch)));
   state->pass.emplace(std::move(pass));
   return IntModel(std::move(state));
 }
@@ -119,7 +122,8 @@ Status IntModel::forward(std::span<const std::int32_t> tokens, std::span<const S
   State& state = *state_;
   std::size_t total = 0;
   for (const Span& span : spans) total += static_cast<std::size_t>(span.num_tokens);
-  QUERNEL_CHECK(total == tokens.size() && hidden.rows == static_cast<std::int64_t>(total), "{} tokens in spans of {}", tokens.size(), total);
+  QUERNEL_CHECK(total == tokens.size() && hidden.rows == static_cast<std::int64_t>(total), "{} tokens in spans of {}",
+                tokens.size(), total);
   for (std::size_t i = 0; i < tokens.size(); ++i)
     if (tokens[i] < 0 || tokens[i] >= state.config->vocab_size)
       return Error(Fault::invalid_argument, fmt::format("token {} is outside the vocabulary", i))

@@ -45,7 +45,8 @@ struct Layer : runtime::LayerNorms {
 
 class IntModel {
  public:
-  static Result<IntModel> load(const model::Checkpoint& checkpoint, sys::ThreadPool& pool, const EngineOptions& options);
+  static Result<IntModel> load(const model::Checkpoint& checkpoint, sys::ThreadPool& pool,
+                               const EngineOptions& options);
   ~IntModel();
   IntModel(IntModel&&) noexcept;
   IntModel& operator=(IntModel&&) noexcept;

@@ -34,7 +34,9 @@ PagePool& PagePool::operator=(PagePool&&) noexcept = default;
 
 Result<PagePool> PagePool::make(const model::ModelConfig& config, int kv_bits, std::uint64_t budget_bytes) {
   if (kv_bits != 16 && kv_bits != 8 && kv_bits != 4)
-    return Error(Fault::unsupported, "bits that the cache cannot have").in_field("--kv-bits").expect("16, 8 or 4", fmt::format("{}", kv_bits));
+    return Error(Fault::unsupported, "bits that the cache cannot have")
+        .in_field("--kv-bits")
+        .expect("16, 8 or 4", fmt::format("{}", kv_bits));
   if (config.head_dim % 8 != 0 || config.head_dim > kv::kMaxHeadDim)
     return Error(Fault::unsupported, "heads that the paged cache cannot hold")
         .in_field("head_dim")
@@ -170,7 +172,8 @@ Status PagedCache::cut(std::int64_t length) {
     entries_.pop_back();
   }
   length_ = length;
-  if (length % kPageTokens != 0 && entries_.back().open == nullptr) return reopen(entries_.back(), length % kPageTokens);
+  if (length % kPageTokens != 0 && entries_.back().open == nullptr)
+    return reopen(entries_.back(), length % kPageTokens);
   return ok_status();
 }
 
@@ -191,7 +194,8 @@ Status PagedCache::make_writable(Entry& entry) {
 
 Status PagedCache::reserve(std::int64_t tokens) {
   const std::int64_t end = length_ + tokens;
-  if (static_cast<std::int64_t>(entries_.size()) < ceil_div(end, kPageTokens)) entries_.resize(static_cast<std::size_t>(ceil_div(end, kPageTokens)));
+  if (static_cast<std::int64_t>(entries_.size()) < ceil_div(end, kPageTokens))
+    entries_.resize(static_cast<std::size_t>(ceil_div(end, kPageTokens)));
   for (std::int64_t page = length_ / kPageTokens; page * kPageTokens < end; ++page) {
     Entry& entry = entries_[static_cast<std::size_t>(page)];
     QUERNEL_TRY_STATUS(make_writable(entry));

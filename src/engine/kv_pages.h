@@ -44,7 +44,8 @@ class PagePool {
   static void hold(Block* block);
   void release(Block* block);
   [[nodiscard]] static int holders(const Block* block);
-  [[nodiscard]] kernels::kv_attention::PageBytes page(const Block* block, std::int64_t layer, std::int64_t kv_head) const;
+  [[nodiscard]] kernels::kv_attention::PageBytes page(const Block* block, std::int64_t layer,
+                                                      std::int64_t kv_head) const;
   [[nodiscard]] Block* copy(const Block* block);  // null as take()
 
   PagePool();
@@ -87,8 +88,10 @@ class PagedCache {
   [[nodiscard]] PagedCache fork() const;
 
   // For a forward pass, page = position / 32. open: 8 or 16 bits, where tokens are written; null where only the rounded one is left.
-  [[nodiscard]] kernels::kv_attention::PageBytes open_page(std::int64_t page, std::int64_t layer, std::int64_t kv_head) const;
-  [[nodiscard]] kernels::kv_attention::PageBytes closed_page(std::int64_t page, std::int64_t layer, std::int64_t kv_head) const;
+  [[nodiscard]] kernels::kv_attention::PageBytes open_page(std::int64_t page, std::int64_t layer,
+                                                           std::int64_t kv_head) const;
+  [[nodiscard]] kernels::kv_attention::PageBytes closed_page(std::int64_t page, std::int64_t layer,
+                                                             std::int64_t kv_head) const;
   [[nodiscard]] bool closes(std::int64_t page) const;  // whether this page is to be rounded in this pass
 
  private:

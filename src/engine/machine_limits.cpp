@@ -46,13 +46,15 @@ MachineLimits measure_limits(sys::ThreadPool& pool) {
     });
     const double seconds = best_seconds(pool, [&](int worker) {
       const auto w = static_cast<std::size_t>(worker);
-      sums[w] += sweep(reinterpret_cast<const std::uint8_t*>(buffers[w].data()), static_cast<std::int64_t>(buffers[w].size()));
+      sums[w] +=
+          sweep(reinterpret_cast<const std::uint8_t*>(buffers[w].data()), static_cast<std::int64_t>(buffers[w].size()));
     });
     limits.read_bytes_per_second = static_cast<double>(threads * kBytesPerThread) / seconds;
   }
   if (const kernels::packed::Spin spin = kernels::packed::pick().spin; spin != nullptr) {
     std::vector<std::int64_t> done(threads);
-    const double seconds = best_seconds(pool, [&](int worker) { done[static_cast<std::size_t>(worker)] = spin(2'000'000); });
+    const double seconds =
+        best_seconds(pool, [&](int worker) { done[static_cast<std::size_t>(worker)] = spin(2'000'000); });
     std::int64_t total = 0;
     for (const std::int64_t count : done) total += count;
     limits.ops_per_second = static_cast<double>(total) / seconds;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "base/checked.h"
 #include "tensor/half.h"
@@ -20,10 +21,12 @@ constexpr float kDenseMost = 127.0F;
 void pack_dense_row(packed::PackedWeight& weight, std::int64_t row, std::span<const float> values) {
   const packed::WeightView& w = weight.view();
   std::vector<std::uint8_t> codes(values.size());
-  std::uint8_t* params = weight.params() + (row / packed::kPanelOutputs) * w.num_groups() * packed::group_bytes(w.groups);
+  std::uint8_t* params =
+      weight.params() + (row / packed::kPanelOutputs) * w.num_groups() * packed::group_bytes(w.groups);
   for (std::int64_t group = 0; group < w.num_groups(); ++group, params += packed::group_bytes(w.groups)) {
     const auto first = static_cast<std::size_t>(group * kDenseGroup);
-    const std::span<const float> part = values.subspan(first, std::min<std::size_t>(kDenseGroup, values.size() - first));
+    const std::span<const float> part =
+        values.subspan(first, std::min<std::size_t>(kDenseGroup, values.size() - first));
     float largest = 0.0F;
     for (const float value : part) largest = std::max(largest, std::fabs(value));
     // Rounded up to a half, so that no code leaves its range.
@@ -40,13 +43,15 @@ void pack_dense_row(packed::PackedWeight& weight, std::int64_t row, std::span<co
 }
 
 // Panels [first, end) of one weight, in two parts: high and low are added.
-void run_two_parts(const Product& product, const RowCodes& x, std::int64_t first, std::int64_t end, const ProductScratch& scratch) {
+void run_two_parts(const Product& product, const RowCodes& x, std::int64_t first, std::int64_t end,
+                   const ProductScratch& scratch) {
   constexpr std::int64_t kStride = kPanelsPerTask * packed::kPanelOutputs;
   for (std::int64_t panel = first; panel < end; panel += kPanelsPerTask) {
     const std::int64_t last = std::min(end, panel + kPanelsPerTask);
     const std::int64_t output = panel * packed::kPanelOutputs;
     const std::int64_t count = std::min(product.linear->rows(), last * packed::kPanelOutputs) - output;
-    packed::run({product.linear->weight.view(), x.view(), panel, last, scratch.parts - output, kStride, scratch.packed});
+    packed::run(
+        {product.linear->weight.view(), x.view(), panel, last, scratch.parts - output, kStride, scratch.packed});
     for (std::int64_t m = 0; m < x.tokens(); ++m) {
       const float* high = scratch.parts + 2 * m * kStride;
       const float* low = high + kStride;
@@ -56,15 +61,22 @@ void run_two_parts(const Product& product, const RowCodes& x, std::int64_t first
   }
 }
 
-void run_product(const Product& product, const RowCodes& x, std::int64_t first, std::int64_t end, const ProductScratch& scratch) {
+void run_product(const Product& product, const RowCodes& x, std::int64_t first, std::int64_t end,
+                 const ProductScratch& scratch) {
   if (x.two_parts())
     run_two_parts(product, x, first, end, scratch);
   else
     packed::run({product.linear->weight.view(), x.view(), first, end, product.out, product.out_stride, scratch.packed});
+  const std::int64_t from = first * packed::kPanelOutputs;
+  const std::int64_t to = std::min(product.linear->rows(), end * packed::kPanelOutputs);
+  for (const codec::Outlier& outlier : product.linear->outliers) {
+    if (outlier.row < from || outlier.row >= to) continue;
+    for (std::int64_t m = 0; m < x.tokens(); ++m)
+      product.out[m * product.out_stride + outlier.row] += outlier.value * x.value(m, outlier.col);
+  }
   if (product.linear->bias.empty()) return;
-  const std::int64_t last = std::min(product.linear->rows(), end * packed::kPanelOutputs);
   for (std::int64_t m = 0; m < x.tokens(); ++m)
-    for (std::int64_t n = first * packed::kPanelOutputs; n < last; ++n)
+    for (std::int64_t n = from; n < to; ++n)
       product.out[m * product.out_stride + n] += product.linear->bias[static_cast<std::size_t>(n)];
 }
 
@@ -90,13 +102,22 @@ Result<PackedLinear> pack_dense(const runtime::LinearWeight& weight, sys::Thread
   return linear;
 }
 
-Result<PackedLinear> load_packed(const model::Checkpoint& checkpoint, const model::LinearModule& module, sys::ThreadPool& pool) {
+Result<PackedLinear> pack_integers(codec::IntegerMatrix matrix, sys::ThreadPool& pool) {
+  PackedLinear linear;
+  // The code under an outlier stands for 0, so codes and list can be multiplied apart.
+  linear.outliers = std::exchange(matrix.outliers, {});
+  QUERNEL_TRY(linear.weight, packed::pack(matrix, pool));
+  return linear;
+}
+
+Result<PackedLinear> load_packed(const model::Checkpoint& checkpoint, const model::LinearModule& module,
+                                 sys::ThreadPool& pool) {
   PackedLinear linear;
   if (checkpoint.is_quantized(module.name)) {
-    QUERNEL_TRY(const codec::IntegerMatrix matrix, checkpoint.read_quantized(module.name));
-    Result<packed::PackedWeight> weight = packed::pack(matrix, pool);
-    if (!weight.ok()) return std::move(weight).error().in_file(checkpoint.path()).in_tensor(module.name);
-    linear.weight = std::move(weight).value();
+    QUERNEL_TRY(codec::IntegerMatrix matrix, checkpoint.read_quantized(module.name));
+    Result<PackedLinear> packed_module = pack_integers(std::move(matrix), pool);
+    if (!packed_module.ok()) return std::move(packed_module).error().in_file(checkpoint.path()).in_tensor(module.name);
+    linear = std::move(packed_module).value();
   } else {
     QUERNEL_TRY(Matrix matrix, checkpoint.read_weight(module.name));
     QUERNEL_TRY(linear, pack_dense(runtime::own_weight(std::move(matrix)), pool));

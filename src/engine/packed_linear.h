@@ -22,14 +22,17 @@ namespace quernel::engine {
 
 struct PackedLinear {
   kernels::packed::PackedWeight weight;
-  std::vector<float> bias;  // [rows] or empty
-  bool is_dense = false;    // was not quantized in the checkpoint
+  std::vector<float> bias;               // [rows] or empty
+  std::vector<codec::Outlier> outliers;  // single weights beside the codes: value * activation is added in float
+  bool is_dense = false;                 // was not quantized in the checkpoint
 
   [[nodiscard]] std::int64_t rows() const { return weight.view().rows; }
   [[nodiscard]] std::int64_t cols() const { return weight.view().cols; }
 };
 
-Result<PackedLinear> load_packed(const model::Checkpoint& checkpoint, const model::LinearModule& module, sys::ThreadPool& pool);
+Result<PackedLinear> load_packed(const model::Checkpoint& checkpoint, const model::LinearModule& module,
+                                 sys::ThreadPool& pool);
+Result<PackedLinear> pack_integers(codec::IntegerMatrix matrix, sys::ThreadPool& pool);
 Result<PackedLinear> pack_dense(const runtime::LinearWeight& weight, sys::ThreadPool& pool);
 
 // A product of a phase: out[token][0 .. rows) += nothing, = x w^T + bias.

@@ -8,8 +8,9 @@
 namespace quernel::engine {
 
 enum class Phase { embed, norms, qkv, heads, attention, attention_codes, out, gate_up, gate, down, logits };
-inline constexpr std::array<const char*, 11> kPhaseNames = {"embedding",       "norms, codes", "q k v",   "RoPE, cache", "attention", "attention codes",
-                                                            "output product", "gate, up",     "SwiGLU", "down",        "head"};
+inline constexpr std::array<const char*, 11> kPhaseNames = {
+    "embedding",      "norms, codes", "q k v",  "RoPE, cache", "attention", "attention codes",
+    "output product", "gate, up",     "SwiGLU", "down",        "head"};
 
 class PassProfile {
  public:

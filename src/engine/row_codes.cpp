@@ -6,7 +6,9 @@
 namespace quernel::engine {
 namespace {
 
-std::int64_t stride_of(std::int64_t width) { return ceil_div(width, kernels::packed::kTileInputs) * kernels::packed::kTileInputs; }
+std::int64_t stride_of(std::int64_t width) {
+  return ceil_div(width, kernels::packed::kTileInputs) * kernels::packed::kTileInputs;
+}
 
 }  // namespace
 
@@ -31,7 +33,8 @@ void RowCodes::begin(std::int64_t tokens, std::int64_t width, bool two_parts) {
 
 void RowCodes::put(std::int64_t token, const float* x) {
   const auto row = [&](std::int64_t index) {
-    return kernels::int_rows::Row{codes_ + index * stride_, sums_ + index * (stride_ / kernels::packed::kSumInputs), scales_ + index};
+    return kernels::int_rows::Row{codes_ + index * stride_, sums_ + index * (stride_ / kernels::packed::kSumInputs),
+                                  scales_ + index};
   };
   const kernels::int_rows::Functions& functions = kernels::int_rows::functions();
   if (two_parts_)
@@ -40,6 +43,13 @@ void RowCodes::put(std::int64_t token, const float* x) {
     functions.quantize(x, width_, stride_, row(token));
 }
 
-kernels::packed::RowsView RowCodes::view() const { return {codes_, scales_, sums_, stride_, two_parts_ ? 2 * tokens_ : tokens_}; }
+float RowCodes::value(std::int64_t token, std::int64_t index) const {
+  const auto part = [&](std::int64_t row) { return scales_[row] * static_cast<float>(codes_[row * stride_ + index]); };
+  return two_parts_ ? part(2 * token) + part(2 * token + 1) : part(token);
+}
+
+kernels::packed::RowsView RowCodes::view() const {
+  return {codes_, scales_, sums_, stride_, two_parts_ ? 2 * tokens_ : tokens_};
+}
 
 }  // namespace quernel::engine

@@ -21,6 +21,9 @@ class RowCodes {
   void begin(std::int64_t tokens, std::int64_t width, bool two_parts);
   void put(std::int64_t token, const float* x);
 
+  // What the codes say of one entry.
+  [[nodiscard]] float value(std::int64_t token, std::int64_t index) const;
+
   [[nodiscard]] bool two_parts() const { return two_parts_; }
   [[nodiscard]] std::int64_t tokens() const { return tokens_; }
   [[nodiscard]] kernels::packed::RowsView view() const;

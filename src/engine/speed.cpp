@@ -47,7 +47,8 @@ Status generate(IntModel& model, Room& room, const SpeedCase& what) {
   for (PagedCache& cache : room.caches) spans.push_back({&cache, 1});
   const std::vector<std::int32_t> tokens = random_tokens(what.generate * what.batch, model.config().vocab_size);
   for (std::int64_t step = 0; step < what.generate; ++step) {
-    const auto now = std::span(tokens).subspan(static_cast<std::size_t>(step * what.batch), static_cast<std::size_t>(what.batch));
+    const auto now =
+        std::span(tokens).subspan(static_cast<std::size_t>(step * what.batch), static_cast<std::size_t>(what.batch));
     QUERNEL_TRY_STATUS(model.forward(now, spans, room.hidden.view().row_block(0, what.batch)));
     model.logits(room.hidden.view().row_block(0, what.batch), room.logits);
   }
@@ -68,7 +69,8 @@ Result<SpeedResult> measure_speed(IntModel& model, const SpeedCase& what, int re
     QUERNEL_TRY_STATUS(prepare(model, room, what));
     const auto start = std::chrono::steady_clock::now();
     QUERNEL_TRY_STATUS(what.prompt > 0 ? read_prompt(model, room, what) : generate(model, room, what));
-    if (repeat > 0) result.seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    if (repeat > 0)
+      result.seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   return result;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "runtime/linear.h"
 #include "sys/clock.h"
 
@@ -30,22 +31,34 @@ Result<std::int64_t> context_size(const model::ModelConfig& config, std::size_t 
   return prompt + options.max_tokens;
 }
 
-// Runs the prompt; last_hidden [1, hidden] receives the state of its last token.
-Status prefill(const FloatModel& model, std::span<const std::int32_t> prompt, std::int64_t chunk_size, KvCache& cache,
-               MatrixView last_hidden) {
-  const std::int64_t size = static_cast<std::int64_t>(prompt.size());
-  Matrix hidden = Matrix::uninitialized(std::min(size, chunk_size + kFewRows), last_hidden.cols);
-  for (std::int64_t first = 0, rows = 0; first < size; first += rows) {
-    // A short rest joins the last chunk, as in the passes of a block.
-    rows = size - first <= chunk_size + kFewRows ? size - first : chunk_size;
-    const SequenceBatch batch{{.first_row = 0, .num_tokens = rows, .position = first, .cache = &cache}};
-    const auto tokens = prompt.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(rows));
-    QUERNEL_TRY_STATUS(model.forward(tokens, batch, hidden.view().row_block(0, rows)));
-    const std::span<const float> last = hidden.row(rows - 1);
-    std::copy(last.begin(), last.end(), last_hidden.row(0).begin());
+class FloatSequence final : public TokenSequence {
+ public:
+  FloatSequence(const FloatModel& model, KvCache cache, std::int64_t chunk)
+      : model_(model), cache_(std::move(cache)), chunk_(chunk), last_(1, model.config().hidden_size) {}
+  [[nodiscard]] const model::ModelConfig& config() const override { return model_.config(); }
+
+  Status append(std::span<const std::int32_t> tokens, std::span<float> logits) override {
+    const auto size = static_cast<std::int64_t>(tokens.size());
+    Matrix hidden = Matrix::uninitialized(std::min(size, chunk_ + kFewRows), last_.cols());
+    for (std::int64_t first = 0, rows = 0; first < size; first += rows) {
+      // A short rest joins the last chunk, as in the passes of a block.
+      rows = size - first <= chunk_ + kFewRows ? size - first : chunk_;
+      const SequenceBatch batch{{.first_row = 0, .num_tokens = rows, .position = cache_.length(), .cache = &cache_}};
+      const auto part = tokens.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(rows));
+      QUERNEL_TRY_STATUS(model_.forward(part, batch, hidden.view().row_block(0, rows)));
+      const std::span<const float> last = hidden.row(rows - 1);
+      std::copy(last.begin(), last.end(), last_.row(0).begin());
+    }
+    model_.logits(last_, {logits.data(), 1, static_cast<std::int64_t>(logits.size())});
+    return ok_status();
   }
-  return ok_status();
-}
+
+ private:
+  const FloatModel& model_;
+  KvCache cache_;
+  std::int64_t chunk_;
+  Matrix last_;
+};
 
 }  // namespace
 
@@ -58,27 +71,24 @@ const char* to_string(StopReason reason) {
   return "";
 }
 
-Result<Generation> generate(const FloatModel& model, std::span<const std::int32_t> prompt,
-                            const GenerateOptions& options, const TokenCallback& on_token) {
-  QUERNEL_TRY(const std::int64_t positions, context_size(model.config(), prompt.size(), options));
+Status check_generation(const model::ModelConfig& config, std::size_t prompt_size, const GenerateOptions& options) {
+  const Result<std::int64_t> size = context_size(config, prompt_size, options);
+  return size.ok() ? ok_status() : Status(size.error());
+}
+
+Result<Generation> continue_sequence(TokenSequence& sequence, std::vector<std::int32_t>& context, std::size_t fresh,
+                                     const GenerateOptions& options, const TokenCallback& on_token) {
+  QUERNEL_CHECK(fresh > 0 && fresh <= context.size(), "{} new tokens of {}", fresh, context.size());
   QUERNEL_TRY(Sampler sampler, Sampler::make(options.sampler));
-  QUERNEL_TRY(KvCache cache, KvCache::make(model.config(), positions));
-  Matrix hidden = Matrix::uninitialized(1, model.config().hidden_size);
-  Matrix logits = Matrix::uninitialized(1, model.config().vocab_size);
+  std::vector<float> logits(static_cast<std::size_t>(sequence.config().vocab_size));
   Generation generation;
   const sys::Stopwatch prefill_watch;
-  QUERNEL_TRY_STATUS(prefill(model, prompt, options.prefill_chunk, cache, hidden));
+  QUERNEL_TRY_STATUS(sequence.append(std::span(context).last(fresh), logits));
   generation.prefill_seconds = prefill_watch.seconds();
-
-  std::vector<std::int32_t> context(prompt.begin(), prompt.end());
   const sys::Stopwatch decode_watch;
   while (static_cast<std::int64_t>(generation.tokens.size()) < options.max_tokens) {
-    if (!generation.tokens.empty()) {
-      const SequenceBatch batch{{.first_row = 0, .num_tokens = 1, .position = cache.length(), .cache = &cache}};
-      QUERNEL_TRY_STATUS(model.forward(std::span(&context.back(), 1), batch, hidden));
-    }
-    model.logits(hidden, logits);
-    const std::int32_t token = sampler.sample(logits.row(0), context);
+    if (!generation.tokens.empty()) QUERNEL_TRY_STATUS(sequence.append(std::span(context).last(1), logits));
+    const std::int32_t token = sampler.sample(logits, context);
     if (std::find(options.stop_ids.begin(), options.stop_ids.end(), token) != options.stop_ids.end()) {
       generation.reason = StopReason::stop_token;
       break;
@@ -92,6 +102,15 @@ Result<Generation> generate(const FloatModel& model, std::span<const std::int32_
   }
   generation.decode_seconds = decode_watch.seconds();
   return generation;
+}
+
+Result<Generation> generate(const FloatModel& model, std::span<const std::int32_t> prompt,
+                            const GenerateOptions& options, const TokenCallback& on_token) {
+  QUERNEL_TRY(const std::int64_t positions, context_size(model.config(), prompt.size(), options));
+  QUERNEL_TRY(KvCache cache, KvCache::make(model.config(), positions));
+  FloatSequence sequence(model, std::move(cache), options.prefill_chunk);
+  std::vector<std::int32_t> context(prompt.begin(), prompt.end());
+  return continue_sequence(sequence, context, context.size(), options, on_token);
 }
 
 }  // namespace quernel::runtime

@@ -37,6 +37,21 @@ struct Generation {
 // Called with each new token as soon as it is known; false ends generation (the token stays in the result).
 using TokenCallback = std::function<bool(std::int32_t token)>;
 
+// A sequence that some runtime extends token by token.
+class TokenSequence {
+ public:
+  virtual ~TokenSequence() = default;
+  [[nodiscard]] virtual const model::ModelConfig& config() const = 0;
+  // The tokens follow what is there; logits [vocab] of the last of them. Long runs are cut into passes.
+  virtual Status append(std::span<const std::int32_t> tokens, std::span<float> logits) = 0;
+};
+
+// Whether prompt and answer fit. Errors: as above.
+Status check_generation(const model::ModelConfig& config, std::size_t prompt_size, const GenerateOptions& options);
+// `context`: all tokens of the sequence, of which the last `fresh` (at least one) are not appended yet; grows by what is generated.
+Result<Generation> continue_sequence(TokenSequence& sequence, std::vector<std::int32_t>& context, std::size_t fresh,
+                                     const GenerateOptions& options, const TokenCallback& on_token = {});
+
 Result<Generation> generate(const FloatModel& model, std::span<const std::int32_t> prompt,
                             const GenerateOptions& options, const TokenCallback& on_token = {});
 

@@ -91,7 +91,9 @@ inline F32x16 negate_lanes(F32x16 a) {
                                   : _mm256_setr_ps(k0, k0, k0, k0, kS, kS, kS, kS);
   return {_mm256_xor_ps(a.low, sign), _mm256_xor_ps(a.high, sign)};
 }
-inline std::uint16_t to_f16(float a) { return static_cast<std::uint16_t>(_mm_extract_epi16(_mm_cvtps_ph(_mm_set_ss(a), 0), 0)); }
+inline std::uint16_t to_f16(float a) {
+  return static_cast<std::uint16_t>(_mm_extract_epi16(_mm_cvtps_ph(_mm_set_ss(a), 0), 0));
+}
 inline float from_f16(std::uint16_t a) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(a))); }
 inline float first_of(F32x16 a) { return _mm256_cvtss_f32(a.low); }
 // Whole numbers in [-128, 127], sixteen bytes.

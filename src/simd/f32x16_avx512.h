@@ -61,7 +61,9 @@ inline F32x16 negate_lanes(F32x16 a) {
   constexpr __mmask16 kMask = kBit == 1 ? 0xAAAA : kBit == 2 ? 0xCCCC : kBit == 4 ? 0xF0F0 : 0xFF00;
   return {_mm512_mask_xor_ps(a.v, kMask, a.v, _mm512_set1_ps(-0.0F))};
 }
-inline std::uint16_t to_f16(float a) { return static_cast<std::uint16_t>(_mm_extract_epi16(_mm_cvtps_ph(_mm_set_ss(a), 0), 0)); }
+inline std::uint16_t to_f16(float a) {
+  return static_cast<std::uint16_t>(_mm_extract_epi16(_mm_cvtps_ph(_mm_set_ss(a), 0), 0));
+}
 inline float from_f16(std::uint16_t a) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(a))); }
 inline float first_of(F32x16 a) { return _mm512_cvtss_f32(a.v); }
 // Whole numbers in [-128, 127], sixteen bytes.

@@ -21,7 +21,9 @@ struct Reals {
   __m256 v;
 };
 
-inline Bytes load_bytes(const std::uint8_t* from) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))}; }
+inline Bytes load_bytes(const std::uint8_t* from) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))};
+}
 inline Bytes low_nibbles(Bytes a) { return {_mm256_and_si256(a.v, _mm256_set1_epi8(0x0f))}; }
 inline Bytes subtract_bytes(Bytes a, Bytes b) { return {_mm256_sub_epi8(a.v, b.v)}; }  // modulo 256
 inline Bytes high_nibbles(Bytes a) { return {_mm256_and_si256(_mm256_srli_epi16(a.v, 4), _mm256_set1_epi8(0x0f))}; }
@@ -54,7 +56,9 @@ inline Bytes scale_codes(Bytes codes, Ints s, Bytes minus) {
 inline Reals zero_reals() { return {_mm256_setzero_ps()}; }
 inline Reals splat(float a) { return {_mm256_set1_ps(a)}; }
 inline Reals load_reals(const float* from) { return {_mm256_loadu_ps(from)}; }
-inline Reals load_half(const std::uint16_t* from) { return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)))}; }
+inline Reals load_half(const std::uint16_t* from) {
+  return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)))};
+}
 inline Reals to_reals(Ints a) { return {_mm256_cvtepi32_ps(a.v)}; }
 inline Reals operator*(Reals a, Reals b) { return {_mm256_mul_ps(a.v, b.v)}; }
 inline Reals fma(Reals a, Reals b, Reals c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }

@@ -59,7 +59,9 @@ inline Ints widen_u8(const std::uint8_t* from) {  // kIntLanes bytes
 inline Ints low_half(Ints a) { return {_mm512_and_si512(a.v, _mm512_set1_epi32(15))}; }  // bits 0-3
 inline Ints high_half(Ints a) { return {_mm512_srli_epi32(a.v, 4)}; }
 // Byte 0 of each lane into all four bytes of the lane.
-inline Bytes repeat_byte(Ints a) { return {_mm512_mullo_epi32(_mm512_and_si512(a.v, _mm512_set1_epi32(255)), _mm512_set1_epi32(0x01010101))}; }
+inline Bytes repeat_byte(Ints a) {
+  return {_mm512_mullo_epi32(_mm512_and_si512(a.v, _mm512_set1_epi32(255)), _mm512_set1_epi32(0x01010101))};
+}
 // Bytes of a times s of their lane (1 .. 16), less `minus`, modulo 256; codes 0 .. 15, so that no product leaves its byte.
 inline Bytes scale_codes(Bytes codes, Ints s, Bytes minus) {
   const __m512i both = _mm512_or_si512(s.v, _mm512_slli_epi32(s.v, 16));
@@ -69,7 +71,9 @@ inline Bytes scale_codes(Bytes codes, Ints s, Bytes minus) {
 inline Reals zero_reals() { return {_mm512_setzero_ps()}; }
 inline Reals splat(float a) { return {_mm512_set1_ps(a)}; }
 inline Reals load_reals(const float* from) { return {_mm512_loadu_ps(from)}; }
-inline Reals load_half(const std::uint16_t* from) { return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)))}; }
+inline Reals load_half(const std::uint16_t* from) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)))};
+}
 inline Reals to_reals(Ints a) { return {_mm512_cvtepi32_ps(a.v)}; }
 inline Reals operator*(Reals a, Reals b) { return {_mm512_mul_ps(a.v, b.v)}; }
 inline Reals fma(Reals a, Reals b, Reals c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }

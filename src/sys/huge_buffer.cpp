@@ -1,8 +1,7 @@
 #include "sys/huge_buffer.h"
 
-#include <sys/mman.h>
-
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 namespace quernel::sys {
 namespace {
@@ -14,7 +13,9 @@ constexpr std::uint64_t kHugePage = std::uint64_t{2} << 20;
 Result<HugeBuffer> HugeBuffer::make(std::uint64_t bytes) {
   HugeBuffer buffer;
   if (bytes == 0) return buffer;
-  const auto refused = [bytes] { return Error(Fault::out_of_memory, fmt::format("{} bytes of memory cannot be had", bytes)); };
+  const auto refused = [bytes] {
+    return Error(Fault::out_of_memory, fmt::format("{} bytes of memory cannot be had", bytes));
+  };
   if (bytes > (std::uint64_t{1} << 46)) return refused();
   // One page more than needed, so that a boundary lies inside; what is before and behind is given back.
   const std::uint64_t whole = (bytes + kHugePage - 1) / kHugePage * kHugePage;

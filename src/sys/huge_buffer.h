@@ -20,7 +20,9 @@ class HugeBuffer {
   static Result<HugeBuffer> make(std::uint64_t bytes);
   ~HugeBuffer();
   HugeBuffer(HugeBuffer&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), mapped_(std::exchange(other.mapped_, 0)) {}
+      : data_(std::exchange(other.data_, nullptr)),
+        size_(std::exchange(other.size_, 0)),
+        mapped_(std::exchange(other.mapped_, 0)) {}
   HugeBuffer& operator=(HugeBuffer&& other) noexcept;
 
   [[nodiscard]] std::byte* data() { return data_; }

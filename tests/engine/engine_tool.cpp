@@ -80,7 +80,8 @@ int main(int argc, char** argv) {
   const model::Checkpoint checkpoint = must(model::Checkpoint::open(words.at(0)));
   std::vector<std::int32_t> tokens;
   std::ifstream file(words.at(1));
-  for (std::int32_t id = 0; file >> id;) tokens.push_back(id % static_cast<std::int32_t>(checkpoint.config().vocab_size));
+  for (std::int32_t id = 0; file >> id;)
+    tokens.push_back(id % static_cast<std::int32_t>(checkpoint.config().vocab_size));
   tokens.resize(std::min<std::size_t>(tokens.size(), static_cast<std::size_t>(option("--context", 512))));
   const auto count = static_cast<std::int64_t>(tokens.size());
   engine::EngineOptions options;
@@ -88,7 +89,8 @@ int main(int argc, char** argv) {
   options.activation_bits = option("--act-bits", 8);
   auto start = std::chrono::steady_clock::now();
   engine::IntModel model = must(engine::IntModel::load(checkpoint, pool, options));
-  fmt::print("loaded in {:.2f} s, {:.1f} MB of weights\n", seconds_since(start), static_cast<double>(model.weight_bytes()) / 1e6);
+  fmt::print("loaded in {:.2f} s, {:.1f} MB of weights\n", seconds_since(start),
+             static_cast<double>(model.weight_bytes()) / 1e6);
   Matrix hidden(count, checkpoint.config().hidden_size);
   engine::PagedCache cache = model.make_cache();
   const engine::Span whole{&cache, count};
@@ -114,12 +116,14 @@ int main(int argc, char** argv) {
     model.logits(one, one_logits);
     if (!std::equal(one.data(), one.data() + one.size(), hidden.row(t).data())) ++different;
   }
-  fmt::print("decode {:.1f} tokens/s, {} of {} differ from prefill\n", static_cast<double>(count) / seconds_since(start), different, count);
+  fmt::print("decode {:.1f} tokens/s, {} of {} differ from prefill\n",
+             static_cast<double>(count) / seconds_since(start), different, count);
   if (option("--float", 1) == 0) return 0;
   runtime::SimulatedBits bits;
   bits.activation_bits = options.activation_bits;
   bits.kv_bits = options.kv_bits;
-  const runtime::FloatModel reference = must(runtime::FloatModel::load(checkpoint, pool, runtime::Precision::f32, bits));
+  const runtime::FloatModel reference =
+      must(runtime::FloatModel::load(checkpoint, pool, runtime::Precision::f32, bits));
   Matrix float_logits(count, checkpoint.config().vocab_size);
   runtime::SequenceBatch batch{{0, count, 0, nullptr}};
   must(reference.forward(tokens, batch, hidden));
@@ -130,7 +134,8 @@ int main(int argc, char** argv) {
   runtime::KvCache float_cache = reference.make_cache(count);
   for (std::int64_t t = 0; t < count; ++t) {
     runtime::SequenceBatch single{{0, 1, t, &float_cache}};
-    must(reference.forward(std::span(tokens).subspan(static_cast<std::size_t>(t), 1), single, hidden.view().row_block(t, 1)));
+    must(reference.forward(std::span(tokens).subspan(static_cast<std::size_t>(t), 1), single,
+                           hidden.view().row_block(t, 1)));
   }
   Matrix other_logits(count, checkpoint.config().vocab_size);
   reference.logits(hidden, other_logits);

@@ -49,8 +49,9 @@ struct Loaded {
     for (std::int64_t first = 0; first < count; first += chunk) {
       const std::int64_t rows = std::min(chunk, count - first);
       const Span span{&cache, rows};
-      const Status status = model->forward(std::span(tokens).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(rows)),
-                                           {&span, 1}, hidden.view().row_block(first, rows));
+      const Status status =
+          model->forward(std::span(tokens).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(rows)),
+                         {&span, 1}, hidden.view().row_block(first, rows));
       EXPECT_TRUE(status.ok());
     }
     return hidden;
@@ -61,7 +62,9 @@ struct Loaded {
   }
 };
 
-bool same(const Matrix& a, const Matrix& b) { return std::equal(a.data(), a.data() + a.size(), b.data(), b.data() + b.size()); }
+bool same(const Matrix& a, const Matrix& b) {
+  return std::equal(a.data(), a.data() + a.size(), b.data(), b.data() + b.size());
+}
 
 double relative_difference(ConstMatrixView a, ConstMatrixView b) {
   double difference = 0;
@@ -121,7 +124,8 @@ TEST(IntModel, ResultsDoNotDependOnPassesThreadsOrCompany) {
         Loaded loaded(tiny, options);
         const Matrix whole = loaded.run(tokens);
         for (const std::int64_t chunk : {1, 7, 32, 33}) EXPECT_TRUE(same(loaded.run(tokens, chunk), whole)) << chunk;
-        for (const int threads : {1, 3, 4}) EXPECT_TRUE(same(Loaded(tiny, options, threads).run(tokens), whole)) << threads;
+        for (const int threads : {1, 3, 4})
+          EXPECT_TRUE(same(Loaded(tiny, options, threads).run(tokens), whole)) << threads;
         // In a pass with others, of other lengths, one of them at another place in its sequence.
         const std::vector<std::int32_t> other = test::random_tokens(45, tiny.vocab, 6);
         PagedCache first = loaded.model->make_cache();

@@ -15,7 +15,9 @@ model::ModelConfig config() {
   return c;
 }
 
-PagePool pool_of(int bits, std::uint64_t budget = 1 << 24) { return std::move(PagePool::make(config(), bits, budget)).value(); }
+PagePool pool_of(int bits, std::uint64_t budget = 1 << 24) {
+  return std::move(PagePool::make(config(), bits, budget)).value();
+}
 
 TEST(KvPages, PagesOfABlockDoNotOverlap) {
   PagePool pool = pool_of(8);

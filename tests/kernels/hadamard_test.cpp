@@ -14,11 +14,13 @@ namespace {
 
 // Sizes with and without a core, of one block and of many, with powers below and above a register.
 TEST(HadamardKernel, EveryVariantGivesTheBitsOfTheMatrixWing) {
-  for (const std::int64_t size : {1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 576, 640, 1536, 2048, 5632, 36 * 7}) {
+  for (const std::int64_t size :
+       {1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 576, 640, 1536, 2048, 5632, 36 * 7}) {
     const Hadamard transform(size);
     const std::vector<float> signs(transform.core_signs().begin(), transform.core_signs().end());
     const auto block = static_cast<float>(transform.block_size());
-    const Plan plan{size / transform.block_size(), transform.core_size(), transform.power(), signs.data(), 1.0F / std::sqrt(block)};
+    const Plan plan{size / transform.block_size(), transform.core_size(), transform.power(), signs.data(),
+                    1.0F / std::sqrt(block)};
     const std::vector<float> x = normal_values(size, "row", 10.0);
     std::vector<float> expected = x;
     transform.apply(MatrixView{expected.data(), 1, size});

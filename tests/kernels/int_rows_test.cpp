@@ -17,7 +17,8 @@ struct Part {
   std::vector<std::int32_t> sums;
   float scale = -1.0F;
 
-  explicit Part(std::int64_t stride) : codes(static_cast<std::size_t>(stride), 99), sums(static_cast<std::size_t>(stride / 32), 99) {}
+  explicit Part(std::int64_t stride)
+      : codes(static_cast<std::size_t>(stride), 99), sums(static_cast<std::size_t>(stride / 32), 99) {}
   Row row() { return {codes.data(), sums.data(), &scale}; }
   bool operator==(const Part& other) const {
     return codes == other.codes && sums == other.sums && std::memcmp(&scale, &other.scale, sizeof scale) == 0;
@@ -36,7 +37,8 @@ std::vector<std::vector<float>> rows_of(std::int64_t size) {
   rows.emplace_back(static_cast<std::size_t>(size), 1e-44F);  // subnormal: 127 / a is not finite
   rows.emplace_back(static_cast<std::size_t>(size), std::numeric_limits<float>::max());
   rows.push_back(normal_values(size, "ties"));
-  for (std::size_t i = 0; i < rows.back().size(); ++i) rows.back()[i] = 0.5F * static_cast<float>(static_cast<int>(i % 509) - 254);
+  for (std::size_t i = 0; i < rows.back().size(); ++i)
+    rows.back()[i] = 0.5F * static_cast<float>(static_cast<int>(i % 509) - 254);
   for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
     rows.push_back(normal_values(size, "bad"));
     rows.back().back() = bad;
@@ -67,7 +69,8 @@ TEST(IntRows, EveryVariantGivesTheBitsOfTheReference) {
 TEST(IntRows, PartsLieInTheirRangesAndAddUp) {
   const std::int64_t size = 4096;
   std::vector<float> x(static_cast<std::size_t>(size));
-  for (std::int64_t i = 0; i < size; ++i) x[static_cast<std::size_t>(i)] = static_cast<float>(i * 15 - 30000);  // many of the levels
+  for (std::int64_t i = 0; i < size; ++i)
+    x[static_cast<std::size_t>(i)] = static_cast<float>(i * 15 - 30000);  // many of the levels
   x.front() = -kMaxSplit;
   x.back() = kMaxSplit;
   Part high(size), low(size);

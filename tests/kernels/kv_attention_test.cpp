@@ -71,7 +71,8 @@ struct Problem {
       query.high = high.data() + m * stride;
       query.low = low.data() + m * stride;
       float high_scale = 0;
-      int_rows::variants().back().functions.split(query.values, head_dim, stride, {high.data() + m * stride, high_sums.data(), &high_scale},
+      int_rows::variants().back().functions.split(query.values, head_dim, stride,
+                                                  {high.data() + m * stride, high_sums.data(), &high_scale},
                                                   {low.data() + m * stride, low_sums.data(), &query.scale});
       for (const std::int32_t sum : high_sums) query.high_sum += sum;
       for (const std::int32_t sum : low_sums) query.low_sum += sum;
@@ -128,8 +129,10 @@ TEST(KvAttention, VariantsFollowTheFormula) {
           for (const Variant& variant : variants()) {
             if (!sys::can_use(variant.isa)) continue;
             // |q| |k| is about head_dim here, scale its inverse root.
-            const double bound = largest_value(p) * (0x1p-11 + (std::sqrt(static_cast<double>(head_dim)) * 8 + 64) * 0x1p-22);
-            expect_close(run(variant.run, p), expected, bound, std::string(variant.name) + " dim " + std::to_string(head_dim));
+            const double bound =
+                largest_value(p) * (0x1p-11 + (std::sqrt(static_cast<double>(head_dim)) * 8 + 64) * 0x1p-22);
+            expect_close(run(variant.run, p), expected, bound,
+                         std::string(variant.name) + " dim " + std::to_string(head_dim));
           }
         }
       }
@@ -154,7 +157,8 @@ TEST(KvAttention, EncodesTheSameBitsEverywhere) {
     for (const float most : {15.0F, 255.0F})
       for (const double scale : {1.0, 1e-6, 1e5, 0.0}) {
         std::vector<std::vector<float>> heads{normal_values(size, "head", scale), normal_values(size, "bad", scale)};
-        heads[1].back() = size % 16 == 0 ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
+        heads[1].back() =
+            size % 16 == 0 ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
         for (const std::vector<float>& head : heads) {
           Coded expected;
           variants().back().encode(head.data(), size, most, expected);
@@ -164,7 +168,8 @@ TEST(KvAttention, EncodesTheSameBitsEverywhere) {
             variant.encode(head.data(), size, most, coded);
             ASSERT_EQ(coded.scale, expected.scale) << variant.name << " " << size;
             ASSERT_EQ(coded.offset, expected.offset) << variant.name;
-            ASSERT_EQ(std::memcmp(coded.codes, expected.codes, static_cast<std::size_t>(size)), 0) << variant.name << " " << size;
+            ASSERT_EQ(std::memcmp(coded.codes, expected.codes, static_cast<std::size_t>(size)), 0)
+                << variant.name << " " << size;
           }
         }
       }
@@ -194,7 +199,8 @@ TEST(KvAttention, RunsJoinToTheWhole) {
   std::vector<Partial> partials;
   for (std::int64_t i = 0; i < 6; ++i) partials.push_back({0, 0, mixed.data() + i * 64});
   for (std::int64_t part = 0; part < 2; ++part)
-    pick().run({p.queries.data(), partials.data() + part * 3, 3, p.pages.data() + part * 3, 3, p.first_position + part * 96, 64, 0.125F});
+    pick().run({p.queries.data(), partials.data() + part * 3, 3, p.pages.data() + part * 3, 3,
+                p.first_position + part * 96, 64, 0.125F});
   for (std::int64_t m = 0; m < 3; ++m) {
     const Partial both[2] = {partials[static_cast<std::size_t>(m)], partials[static_cast<std::size_t>(3 + m)]};
     std::vector<float> out(64);

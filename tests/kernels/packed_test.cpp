@@ -33,12 +33,13 @@ struct Kind {
   Groups groups;
 };
 std::vector<Kind> kinds() {
-  return {{Codes::u4, Groups::two_level}, {Codes::u4, Groups::f16},     {Codes::u4, Groups::f16_fixed}, {Codes::u4, Groups::f16_min},
-          {Codes::u4, Groups::f32},       {Codes::u8, Groups::f16},     {Codes::u8, Groups::f16_fixed}, {Codes::u8, Groups::f16_min},
-          {Codes::u8, Groups::f32}};
+  return {{Codes::u4, Groups::two_level}, {Codes::u4, Groups::f16},     {Codes::u4, Groups::f16_fixed},
+          {Codes::u4, Groups::f16_min},   {Codes::u4, Groups::f32},     {Codes::u8, Groups::f16},
+          {Codes::u8, Groups::f16_fixed}, {Codes::u8, Groups::f16_min}, {Codes::u8, Groups::f32}};
 }
 
-PackedWeight make_weight(const Kind& kind, std::int64_t rows, std::int64_t cols, std::int64_t group_size, Data data, CounterRng& rng) {
+PackedWeight make_weight(const Kind& kind, std::int64_t rows, std::int64_t cols, std::int64_t group_size, Data data,
+                         CounterRng& rng) {
   WeightView shape;
   shape.codes = kind.codes;
   shape.groups = kind.groups;
@@ -65,7 +66,8 @@ PackedWeight make_weight(const Kind& kind, std::int64_t rows, std::int64_t cols,
       while (!codec::fits_int8(scale, zero, 4)) --scale;
       value = zero | (scale - 1) << 4;
     }
-    if (kind.groups != Groups::two_level && kind.codes == Codes::u4) value &= 15;  // zero points; scales are overwritten below
+    if (kind.groups != Groups::two_level && kind.codes == Codes::u4)
+      value &= 15;  // zero points; scales are overwritten below
     weight.params()[i] = static_cast<std::uint8_t>(value);
   }
   const std::int64_t group = group_bytes(kind.groups);
@@ -114,7 +116,8 @@ struct Rows {
 
 constexpr float kUntouched = 12345.0F;
 
-std::vector<float> run(Run kernel, const WeightView& weight, const RowsView& x, std::int64_t first_panel, std::int64_t end_panel) {
+std::vector<float> run(Run kernel, const WeightView& weight, const RowsView& x, std::int64_t first_panel,
+                       std::int64_t end_panel) {
   const std::int64_t stride = weight.rows + 3;
   std::vector<float> out(static_cast<std::size_t>(x.num_rows * stride), kUntouched);
   std::vector<std::uint8_t> scratch(static_cast<std::size_t>(4 * weight.tiles() * 1024 + 64));
@@ -126,7 +129,8 @@ std::vector<float> run(Run kernel, const WeightView& weight, const RowsView& x, 
 std::int64_t panels_of(std::int64_t rows) { return (rows + kPanelOutputs - 1) / kPanelOutputs; }
 
 // Both entries of every variant against the reference, bit for bit, outside of the range nothing written.
-std::int64_t compare_all(const Kind& kind, std::int64_t rows, std::int64_t cols, std::int64_t group_size, std::int64_t num_rows, Data data) {
+std::int64_t compare_all(const Kind& kind, std::int64_t rows, std::int64_t cols, std::int64_t group_size,
+                         std::int64_t num_rows, Data data) {
   CounterRng rng(static_cast<std::uint64_t>(rows * 1000003 + cols * 131 + num_rows), "packed");
   const PackedWeight weight = make_weight(kind, rows, cols, group_size, data, rng);
   const Rows x(num_rows, cols, data == Data::alternating ? Data::alternating : data, rng);
@@ -137,9 +141,10 @@ std::int64_t compare_all(const Kind& kind, std::int64_t rows, std::int64_t cols,
     for (const Run entry : {variant.few, variant.many}) {
       if (entry == nullptr) continue;
       const std::vector<float> out = run(entry, weight.view(), x.view, first, panels_of(rows));
-      EXPECT_TRUE(same_bits(out, expected)) << variant.name << (entry == variant.many ? " many" : " few") << " codes "
-                                            << static_cast<int>(kind.codes) << " groups " << static_cast<int>(kind.groups) << " outputs "
-                                            << rows << " inputs " << cols << " group " << group_size << " rows " << num_rows;
+      EXPECT_TRUE(same_bits(out, expected))
+          << variant.name << (entry == variant.many ? " many" : " few") << " codes " << static_cast<int>(kind.codes)
+          << " groups " << static_cast<int>(kind.groups) << " outputs " << rows << " inputs " << cols << " group "
+          << group_size << " rows " << num_rows;
     }
   }
   return num_rows * std::min(rows, rows - first * kPanelOutputs);
@@ -157,7 +162,8 @@ TEST(Packed, EveryVariantGivesTheBitsOfTheReference) {
 }
 
 TEST(Packed, EveryTailOfOutputsAndRows) {
-  for (const Kind& kind : {Kind{Codes::u4, Groups::two_level}, Kind{Codes::u4, Groups::f16}, Kind{Codes::u8, Groups::f16_fixed}}) {
+  for (const Kind& kind :
+       {Kind{Codes::u4, Groups::two_level}, Kind{Codes::u4, Groups::f16}, Kind{Codes::u8, Groups::f16_fixed}}) {
     for (std::int64_t rows = 1; rows <= 130; ++rows) compare_all(kind, rows, 96, 32, 7, Data::random);
     for (std::int64_t num_rows = 1; num_rows <= 130; ++num_rows) compare_all(kind, 70, 128, 64, num_rows, Data::random);
   }
@@ -165,7 +171,8 @@ TEST(Packed, EveryTailOfOutputsAndRows) {
 
 // The longest sum that is allowed, of the largest products: INT32 holds it.
 TEST(Packed, LongestRowsDoNotOverflow) {
-  for (const Kind& kind : {Kind{Codes::u4, Groups::two_level}, Kind{Codes::u8, Groups::f16_fixed}, Kind{Codes::u8, Groups::f16}})
+  for (const Kind& kind :
+       {Kind{Codes::u4, Groups::two_level}, Kind{Codes::u8, Groups::f16_fixed}, Kind{Codes::u8, Groups::f16}})
     for (const Data data : {Data::all_minimum, Data::all_maximum}) compare_all(kind, 17, kMaxInputs, -1, 6, data);
 }
 
@@ -182,7 +189,8 @@ TEST(Packed, FollowsTheDefinition) {
         double magnitude = 0;
         for (std::int64_t k = 0; k < 200; ++k) {
           const double product = static_cast<double>(unpack_value(weight.view(), n, k)) *
-                                 x.codes[static_cast<std::size_t>(m * x.view.stride + k)] * x.scales[static_cast<std::size_t>(m)];
+                                 x.codes[static_cast<std::size_t>(m * x.view.stride + k)] *
+                                 x.scales[static_cast<std::size_t>(m)];
           sum += product;
           magnitude += std::fabs(product);
         }
@@ -191,7 +199,8 @@ TEST(Packed, FollowsTheDefinition) {
   }
 }
 
-codec::IntegerMatrix integer_matrix(int bits, std::int64_t rows, std::int64_t cols, std::int64_t group_size, bool levels) {
+codec::IntegerMatrix integer_matrix(int bits, std::int64_t rows, std::int64_t cols, std::int64_t group_size,
+                                    bool levels) {
   CounterRng rng(11, "matrix");
   codec::IntegerMatrix m;
   m.rows = rows;
@@ -206,7 +215,8 @@ codec::IntegerMatrix integer_matrix(int bits, std::int64_t rows, std::int64_t co
   m.scales.resize(groups);
   if (levels) {
     m.levels.emplace();
-    for (std::int64_t r = 0; r < rows; ++r) m.levels->row_scales.push_back(f16_to_float(float_to_f16(0.01F * static_cast<float>(r + 1))));
+    for (std::int64_t r = 0; r < rows; ++r)
+      m.levels->row_scales.push_back(f16_to_float(float_to_f16(0.01F * static_cast<float>(r + 1))));
   }
   for (std::size_t i = 0; i < groups; ++i) {
     m.zero_points[i] = static_cast<std::uint8_t>(levels ? 5 + rng.below(5) : rng.below(std::uint64_t{1} << bits));
@@ -231,7 +241,8 @@ TEST(Packed, PackingLosesNothing) {
         const Matrix expected = codec::dequantize(matrix);
         for (std::int64_t r = 0; r < matrix.rows; ++r)
           for (std::int64_t k = 0; k < matrix.cols; ++k)
-            ASSERT_EQ(unpack_value(weight->view(), r, k), expected.view()(r, k)) << bits << " " << group << " " << r << " " << k;
+            ASSERT_EQ(unpack_value(weight->view(), r, k), expected.view()(r, k))
+                << bits << " " << group << " " << r << " " << k;
       }
 }
 

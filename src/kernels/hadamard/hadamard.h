@@ -13,10 +13,10 @@ namespace quernel::kernels::hadamard {
 
 struct Plan {
   std::int64_t blocks = 1;
-  std::int64_t core = 1;          // order of C
-  std::int64_t power = 1;         // order of S, a power of two
-  const float* signs = nullptr;   // C [core, core], entries 1 and -1; null where core is 1
-  float scale = 1.0F;             // 1 / sqrt(core * power)
+  std::int64_t core = 1;         // order of C
+  std::int64_t power = 1;        // order of S, a power of two
+  const float* signs = nullptr;  // C [core, core], entries 1 and -1; null where core is 1
+  float scale = 1.0F;            // 1 / sqrt(core * power)
 };
 
 using Transform = void (*)(const Plan& plan, float* row, float* scratch) noexcept;

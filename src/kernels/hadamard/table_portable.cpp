@@ -1,7 +1,8 @@
+#include "kernels/hadamard/table.h"
+
 #include <array>
 
 #include "kernels/hadamard/entries.h"
-#include "kernels/hadamard/table.h"
 
 namespace quernel::kernels::hadamard {
 

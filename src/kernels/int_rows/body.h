@@ -67,7 +67,8 @@ void quantize(const float* x, std::int64_t size, std::int64_t stride, const Row&
   const F32x16 inverse = broadcast(kMost / m.largest);
   for (std::int64_t i = 0; i < stride; i += kSummed) {
     std::int32_t sum = 0;
-    for (std::int64_t j = i; j < i + kSummed; j += kLanes) sum += store_codes(to_levels(load_or_zero(x, j, size), inverse, kMost), out.codes + j);
+    for (std::int64_t j = i; j < i + kSummed; j += kLanes)
+      sum += store_codes(to_levels(load_or_zero(x, j, size), inverse, kMost), out.codes + j);
     out.sums[i / kSummed] = sum;
   }
 }

@@ -25,7 +25,8 @@ struct Row {
 };
 
 using Quantize = void (*)(const float* x, std::int64_t size, std::int64_t stride, const Row& out) noexcept;
-using Split = void (*)(const float* x, std::int64_t size, std::int64_t stride, const Row& high, const Row& low) noexcept;
+using Split = void (*)(const float* x, std::int64_t size, std::int64_t stride, const Row& high,
+                       const Row& low) noexcept;
 
 struct Functions {
   Quantize quantize;

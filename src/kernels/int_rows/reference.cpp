@@ -29,7 +29,9 @@ void put(const Row& out, std::int64_t i, float code) {
   out.sums[i / 32] += static_cast<std::int32_t>(code);
 }
 
-float level(float x, float inverse, float most) { return std::nearbyint(std::fmin(std::fmax(x * inverse, -most), most)); }
+float level(float x, float inverse, float most) {
+  return std::nearbyint(std::fmin(std::fmax(x * inverse, -most), most));
+}
 
 void quantize(const float* x, std::int64_t size, std::int64_t stride, const Row& out) noexcept {
   clear(stride, out);

@@ -54,7 +54,8 @@ QUERNEL_INLINE void add_quad(const Parts (&rows)[kRows], std::int64_t quad, Byte
 
 // All quads of the outputs at `at`: num_quads units, 8 bits, or half as many pairs of units, 4 bits.
 template <int kBits, int kRows>
-QUERNEL_INLINE void add_quads(const std::uint8_t* at, std::int64_t num_quads, const Parts (&rows)[kRows], Dots<kRows>& dots) {
+QUERNEL_INLINE void add_quads(const std::uint8_t* at, std::int64_t num_quads, const Parts (&rows)[kRows],
+                              Dots<kRows>& dots) {
   if constexpr (kBits == 8) {
     for (std::int64_t j = 0; j < num_quads; ++j) {
       simd::prefetch(at + j * 64 + kPrefetchAhead);
@@ -92,7 +93,8 @@ struct RunScores {
 
 // Scores of one page, before masking, at position `first` of the run.
 template <int kBits, int kRows>
-QUERNEL_INLINE void score_codes(const Args& args, const Page& page, const Query* queries, std::int64_t first, RunScores* scores) {
+QUERNEL_INLINE void score_codes(const Args& args, const Page& page, const Query* queries, std::int64_t first,
+                                RunScores* scores) {
   const PageLayout layout = page_layout(args.head_dim, kBits);
   const std::int64_t quads = args.head_dim / 4;
   const std::int64_t panel_bytes = quads * 64 * kBits / 8;
@@ -108,7 +110,8 @@ QUERNEL_INLINE void score_codes(const Args& args, const Page& page, const Query*
   const auto* centers = reinterpret_cast<const std::uint16_t*>(page.bytes.keys + layout.centers);
   for (int m = 0; m < kRows; ++m) {
     const float step = args.scale * queries[m].scale;
-    const float sum = step * (kSplitBase * static_cast<float>(queries[m].high_sum) + static_cast<float>(queries[m].low_sum));
+    const float sum =
+        step * (kSplitBase * static_cast<float>(queries[m].high_sum) + static_cast<float>(queries[m].low_sum));
     const float center = kBits == 4 ? args.scale * dot_f16(queries[m].values, centers, args.head_dim) : 0.0F;
     for (std::int64_t h = 0; h < kPageTokens; h += 16) {
       float* at = scores[m].at + first + h;
@@ -189,7 +192,9 @@ struct RunWeights {
 
 inline const std::uint16_t* value_params(const Args& args, std::int64_t i) {
   const Page& page = args.pages[i / kPageTokens];
-  return reinterpret_cast<const std::uint16_t*>(page.bytes.values + page_layout(args.head_dim, page.bits).value_params) + i % kPageTokens;
+  return reinterpret_cast<const std::uint16_t*>(page.bytes.values +
+                                                page_layout(args.head_dim, page.bits).value_params) +
+         i % kPageTokens;
 }
 
 inline void split_weights(const Args& args, const Visible& seen, RunScores& weights, RunWeights& out) {
@@ -254,8 +259,8 @@ void mix_codes(const Args& args, const RunWeights (&weights)[kRows], const Parti
   for (std::int64_t d = 0; d < size; d += kIntLanes)
     for (int m = 0; m < kRows; ++m) {
       const Dots<kRows>& own = sums[d / kIntLanes];
-      simd::store_reals(partials[m].mixed + d,
-                        simd::fma(whole(own.high[m], own.low[m]), simd::splat(weights[m].scale), simd::splat(weights[m].offset)));
+      simd::store_reals(partials[m].mixed + d, simd::fma(whole(own.high[m], own.low[m]), simd::splat(weights[m].scale),
+                                                         simd::splat(weights[m].offset)));
     }
 }
 

@@ -22,8 +22,8 @@
 namespace quernel::kernels::kv_attention {
 
 struct Query {
-  const float* values = nullptr;       // [head_dim]
-  const std::int8_t* high = nullptr;   // [head_dim], multiples of 4 bytes
+  const float* values = nullptr;      // [head_dim]
+  const std::int8_t* high = nullptr;  // [head_dim], multiples of 4 bytes
   const std::int8_t* low = nullptr;
   float scale = 0.0F;  // of low; 255 times that of high
   std::int32_t high_sum = 0;
@@ -35,7 +35,8 @@ struct Page {
   PageBytes bytes;
   int bits = 8;
 };
-constexpr std::int64_t kMaxRunPages = 8;  // of a call: 256 positions, whose weights and keys stay in the first-level cache
+constexpr std::int64_t kMaxRunPages =
+    8;  // of a call: 256 positions, whose weights and keys stay in the first-level cache
 
 // Results of a run for one query. mixed [padded_dim(head_dim)]
 struct Partial {

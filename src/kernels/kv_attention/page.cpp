@@ -18,14 +18,18 @@ std::uint16_t half_at(const std::uint8_t* at, std::int64_t index) {
   std::memcpy(&bits, at + 2 * index, sizeof bits);
   return bits;
 }
-void put_half(std::uint8_t* at, std::int64_t index, std::uint16_t bits) { std::memcpy(at + 2 * index, &bits, sizeof bits); }
+void put_half(std::uint8_t* at, std::int64_t index, std::uint16_t bits) {
+  std::memcpy(at + 2 * index, &bits, sizeof bits);
+}
 
 std::uint16_t to_half(float x) { return float_to_f16(std::isnan(x) ? x : std::clamp(x, -kMaxF16, kMaxF16)); }
 
 std::int64_t key_at(std::int64_t head_dim, std::int64_t token, std::int64_t dim) {
   return ((token / 16) * (head_dim / 4) + dim / 4) * 64 + (token % 16) * 4 + dim % 4;
 }
-std::int64_t value_at(std::int64_t token, std::int64_t dim) { return ((dim / 16) * 8 + token / 4) * 64 + (dim % 16) * 4 + token % 4; }
+std::int64_t value_at(std::int64_t token, std::int64_t dim) {
+  return ((dim / 16) * 8 + token / 4) * 64 + (dim % 16) * 4 + token % 4;
+}
 
 Coded encode(const float* x, std::int64_t size, float most) {
   Coded coded;
@@ -48,7 +52,8 @@ int nibble_at(const std::uint8_t* panel, std::int64_t pairs, std::int64_t unit, 
   return unit < pairs ? byte & 15 : byte >> 4;
 }
 
-void write_half_token(const PageBytes& page, std::int64_t head_dim, std::int64_t slot, const float* key, const float* value) {
+void write_half_token(const PageBytes& page, std::int64_t head_dim, std::int64_t slot, const float* key,
+                      const float* value) {
   for (std::int64_t d = 0; d < head_dim; ++d) {
     put_half(page.keys, d * kPageTokens + slot, float_to_f16(key[d]));
     put_half(page.values, slot * padded_dim(head_dim) + d, float_to_f16(value[d]));
@@ -57,7 +62,8 @@ void write_half_token(const PageBytes& page, std::int64_t head_dim, std::int64_t
 
 }  // namespace
 
-void write_token(const PageBytes& page, int bits, std::int64_t head_dim, std::int64_t slot, const float* key, const float* value) {
+void write_token(const PageBytes& page, int bits, std::int64_t head_dim, std::int64_t slot, const float* key,
+                 const float* value) {
   if (bits == 16) return write_half_token(page, head_dim, slot, key, value);
   const PageLayout at = page_layout(head_dim, 8);
   const Coded k = encode(key, head_dim, 255.0F);
@@ -102,7 +108,8 @@ void close_page(const PageBytes& page8, std::int64_t head_dim, const PageBytes& 
 void read_token(const PageBytes& page, int bits, std::int64_t head_dim, std::int64_t slot, float* key, float* value) {
   const PageLayout at = page_layout(head_dim, bits);
   const auto decode = [slot](const std::uint8_t* params, int code) {
-    return f16_to_float(half_at(params, slot)) * static_cast<float>(code) + f16_to_float(half_at(params, kPageTokens + slot));
+    return f16_to_float(half_at(params, slot)) * static_cast<float>(code) +
+           f16_to_float(half_at(params, kPageTokens + slot));
   };
   for (std::int64_t d = 0; d < head_dim; ++d) {
     if (bits == 16) {

@@ -49,7 +49,8 @@ struct PageBytes {
 };
 
 // Writes the position `slot` (0 .. 31) of a page of 8 or 16 bits; key and value [head_dim].
-void write_token(const PageBytes& page, int bits, std::int64_t head_dim, std::int64_t slot, const float* key, const float* value);
+void write_token(const PageBytes& page, int bits, std::int64_t head_dim, std::int64_t slot, const float* key,
+                 const float* value);
 
 // A full page of 8 bits becomes one of 4.
 void close_page(const PageBytes& page8, std::int64_t head_dim, const PageBytes& page4);

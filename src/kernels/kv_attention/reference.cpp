@@ -18,7 +18,8 @@ struct Token {
 
 double score(const Args& args, const Query& query, const Token& token) {
   double dot = 0;
-  for (std::int64_t d = 0; d < args.head_dim; ++d) dot += static_cast<double>(query.values[d]) * token.key[static_cast<std::size_t>(d)];
+  for (std::int64_t d = 0; d < args.head_dim; ++d)
+    dot += static_cast<double>(query.values[d]) * token.key[static_cast<std::size_t>(d)];
   const double s = args.scale * dot;
   return args.soft_cap > 0.0F ? args.soft_cap * std::tanh(s / args.soft_cap) : s;
 }
@@ -42,7 +43,8 @@ void run_query(const Args& args, const Query& query, Partial& out) {
     const double keep = sum == 0 ? 0 : std::exp(before - max);
     const double weight = std::exp(s - max);
     sum = sum * keep + weight;
-    for (std::size_t d = 0; d < static_cast<std::size_t>(args.head_dim); ++d) mixed[d] = mixed[d] * keep + weight * token.value[d];
+    for (std::size_t d = 0; d < static_cast<std::size_t>(args.head_dim); ++d)
+      mixed[d] = mixed[d] * keep + weight * token.value[d];
   }
   out.max = static_cast<float>(max);
   out.sum = static_cast<float>(sum);

@@ -1,12 +1,14 @@
+#include "kernels/kv_attention/table.h"
+
 #include <array>
 
 #include "kernels/kv_attention/entries.h"
-#include "kernels/kv_attention/table.h"
 
 namespace quernel::kernels::kv_attention {
 
 std::span<const Variant> variants() {
-  static const std::array<Variant, 1> table{{{sys::Isa::scalar, "kv_attention/reference", reference::run, reference::encode}}};
+  static const std::array<Variant, 1> table{
+      {{sys::Isa::scalar, "kv_attention/reference", reference::run, reference::encode}}};
   return table;
 }
 

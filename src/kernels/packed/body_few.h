@@ -11,7 +11,7 @@ namespace quernel::kernels::packed {
 namespace {
 
 constexpr std::int64_t kUnitBytes = 64;
-constexpr std::int64_t kUnits = 8;              // of half a tile
+constexpr std::int64_t kUnits = 8;             // of half a tile
 constexpr std::int64_t kPrefetchAhead = 2048;  // bytes; 1,024 to 8,192 measured alike
 
 enum class Part { both, low, high };  // of a tile: its first 32 inputs, its last 32
@@ -52,15 +52,17 @@ struct TileRows {
 
 template <int kRows, class Sums>
 QUERNEL_INLINE void add_quad(const TileRows& rows, std::int64_t quad, Bytes codes, Sums& sums) {
-  for (int m = 0; m < kRows; ++m) sums[m] = simd::dot_add(sums[m], codes, simd::load_quad(rows.x + m * rows.stride + 4 * quad));
+  for (int m = 0; m < kRows; ++m)
+    sums[m] = simd::dot_add(sums[m], codes, simd::load_quad(rows.x + m * rows.stride + 4 * quad));
 }
 
 // sums += this tile's products of the codes as they are.
 template <Codes kCodes, int kRows>
 QUERNEL_INLINE void add_raw_tile(const std::uint8_t* tile, const TileRows& rows, Halves<kRows>& sums) {
   const auto run = [&](auto& low, auto& high) QUERNEL_INLINE_LAMBDA {
-    for_each_quad<kCodes, Part::both>(tile, [&](std::int64_t quad, Bytes codes)
-                                                QUERNEL_INLINE_LAMBDA { add_quad<kRows>(rows, quad, codes, quad < kUnits ? low : high); });
+    for_each_quad<kCodes, Part::both>(tile, [&](std::int64_t quad, Bytes codes) QUERNEL_INLINE_LAMBDA {
+      add_quad<kRows>(rows, quad, codes, quad < kUnits ? low : high);
+    });
   };
   if constexpr (kCodes == Codes::u4 && simd::kWidensByTile) {
     decltype(simd::zero_shorts()) low[kRows], high[kRows];
@@ -77,8 +79,8 @@ QUERNEL_INLINE void add_raw_tile(const std::uint8_t* tile, const TileRows& rows,
 
 // low and high may be the same sums.
 template <Codes kCodes, class Policy, int kRows, Part kPart>
-QUERNEL_INLINE void add_prepared_tile(const std::uint8_t* tile, const TileRows& rows, const Policy& of_low, const Policy& of_high,
-                                      Ints (&low)[kRows], Ints (&high)[kRows]) {
+QUERNEL_INLINE void add_prepared_tile(const std::uint8_t* tile, const TileRows& rows, const Policy& of_low,
+                                      const Policy& of_high, Ints (&low)[kRows], Ints (&high)[kRows]) {
   for_each_quad<kCodes, kPart>(tile, [&](std::int64_t quad, Bytes codes) QUERNEL_INLINE_LAMBDA {
     add_quad<kRows>(rows, quad, (quad < kUnits ? of_low : of_high).prepare(codes), quad < kUnits ? low : high);
   });
@@ -111,7 +113,8 @@ struct PanelRows {
   }
 
   template <Part kPart>
-  QUERNEL_INLINE void add_tile(std::int64_t tile, const Policy& of_low, const Policy& of_high, Halves<kRows>& sums) const {
+  QUERNEL_INLINE void add_tile(std::int64_t tile, const Policy& of_low, const Policy& of_high,
+                               Halves<kRows>& sums) const {
     const TileRows rows{x + tile * kTileInputs, args.x.stride};
     const std::uint8_t* at = codes + tile * tile_bytes(kCodes);
     if constexpr (kOneSum)
@@ -135,8 +138,8 @@ struct PanelRows {
       return sums.low[m] + sums.high[m];
   }
   template <class Dot>
-  QUERNEL_INLINE void add_group(typename Policy::Sum (&total)[kRows], const Policy& group, const Dot& dot, std::int64_t from,
-                                std::int64_t to) const {
+  QUERNEL_INLINE void add_group(typename Policy::Sum (&total)[kRows], const Policy& group, const Dot& dot,
+                                std::int64_t from, std::int64_t to) const {
     for (int m = 0; m < kRows; ++m) {
       if constexpr (kRunsOn)
         total[m] = total[m] + dot(m);
@@ -184,8 +187,9 @@ struct PanelRows {
       if constexpr (!kRunsOn) begin(sums, from * kTileInputs, to * kTileInputs, to * kTileInputs);
       for (std::int64_t t = from; t < to; ++t) add_tile<Part::both>(t, group, group, sums);
       if constexpr (!kRunsOn)
-        add_group(total, group, [&](int m) QUERNEL_INLINE_LAMBDA { return whole(sums, m); }, from * kTileInputs,
-                  to * kTileInputs);
+        add_group(
+            total, group, [&](int m) QUERNEL_INLINE_LAMBDA { return whole(sums, m); }, from * kTileInputs,
+            to * kTileInputs);
     }
     if constexpr (kRunsOn)
       for (int m = 0; m < kRows; ++m) total[m] = whole(sums, m);
@@ -200,7 +204,8 @@ struct PanelRows {
       run_tiles(total);
     const std::int64_t output = panel * kPanelOutputs + first;
     for (int m = 0; m < kRows; ++m)
-      store_outputs(w, args.out + (row + m) * args.out_stride, output, Policy::finish(w, total[m], output, args.x.scales[row + m]));
+      store_outputs(w, args.out + (row + m) * args.out_stride, output,
+                    Policy::finish(w, total[m], output, args.x.scales[row + m]));
   }
 };
 
@@ -219,7 +224,8 @@ void few_of(const Args& args) {
     using Policy = typename decltype(tag)::Type;
     for (std::int64_t panel = args.first_panel; panel < args.end_panel; ++panel)
       for (std::int64_t first = 0; first < kPanelOutputs; first += kIntLanes)
-        if (panel * kPanelOutputs + first < args.weight.rows) panel_all_rows<kCodes, Policy, kMaxRows>(args, panel, first, 0);
+        if (panel * kPanelOutputs + first < args.weight.rows)
+          panel_all_rows<kCodes, Policy, kMaxRows>(args, panel, first, 0);
   });
 }
 

@@ -41,7 +41,8 @@ void unpack_panel(const WeightView& w, std::int64_t panel, std::uint8_t* to) {
       const std::int64_t high = (t * kTileInputs + kSumInputs) / w.group_size;
       const Policy of_low(w, params + low * group_bytes(Policy::kGroups), 0);
       const Policy of_high(w, params + (high < w.num_groups() ? high : low) * group_bytes(Policy::kGroups), 0);
-      unpack_tile<kCodes>(codes, to, [&](Bytes c, int half) { return half == 0 ? of_low.prepare(c) : of_high.prepare(c); });
+      unpack_tile<kCodes>(codes, to,
+                          [&](Bytes c, int half) { return half == 0 ? of_low.prepare(c) : of_high.prepare(c); });
     } else {
       unpack_tile<kCodes>(codes, to, [](Bytes c, int) { return c; });
     }
@@ -50,8 +51,8 @@ void unpack_panel(const WeightView& w, std::int64_t panel, std::uint8_t* to) {
 
 // dots[m][p] += products of quads [from, to), counted over all of K.
 template <int kRows, int kPanels>
-QUERNEL_INLINE void add_quads(const std::uint8_t* scratch, const std::int8_t* x, std::int64_t stride, std::int64_t from, std::int64_t to,
-               Ints (&dots)[kRows][kPanels]) {
+QUERNEL_INLINE void add_quads(const std::uint8_t* scratch, const std::int8_t* x, std::int64_t stride, std::int64_t from,
+                              std::int64_t to, Ints (&dots)[kRows][kPanels]) {
   for (std::int64_t quad = from; quad < to; ++quad) {
     Bytes w[kPanels];
     for (int p = 0; p < kPanels; ++p) w[p] = simd::load_bytes(scratch + quad * kScratchQuad + p * 64);
@@ -148,9 +149,11 @@ void many_of(const Args& args) {
   constexpr int kPanels = Policy::kRunsOn ? 4 : 2;
   for (std::int64_t panel = args.first_panel; panel < args.end_panel; panel += kPanelsAtOnce) {
     const std::int64_t count = args.end_panel - panel < kPanelsAtOnce ? args.end_panel - panel : kPanelsAtOnce;
-    for (std::int64_t p = 0; p < count; ++p) unpack_panel<kCodes, Policy>(args.weight, panel + p, args.scratch + p * 64);
+    for (std::int64_t p = 0; p < count; ++p)
+      unpack_panel<kCodes, Policy>(args.weight, panel + p, args.scratch + p * 64);
     std::int64_t p = 0;
-    for (; p + kPanels <= count; p += kPanels) block_rows<Policy, kRows, kPanels>(args, args.scratch + p * 64, panel + p, 0);
+    for (; p + kPanels <= count; p += kPanels)
+      block_rows<Policy, kRows, kPanels>(args, args.scratch + p * 64, panel + p, 0);
     for (; p < count; ++p) block_rows<Policy, kRows, 1>(args, args.scratch + p * 64, panel + p, 0);
   }
 }

@@ -15,12 +15,12 @@ namespace avx_vnni {
 void few(const Args& args) noexcept;
 std::int64_t spin(std::int64_t rounds) noexcept;
 std::int64_t sweep(const std::uint8_t* from, std::int64_t bytes) noexcept;
-}
+}  // namespace avx_vnni
 namespace avx2 {
 void few(const Args& args) noexcept;
 std::int64_t spin(std::int64_t rounds) noexcept;
 std::int64_t sweep(const std::uint8_t* from, std::int64_t bytes) noexcept;
-}
+}  // namespace avx2
 namespace reference {
 void few(const Args& args) noexcept;
 }

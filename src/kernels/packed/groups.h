@@ -36,7 +36,9 @@ struct TwoLevel {
     minus = simd::repeat_byte(scale * zero - simd::splat(128));
   }
   static Sum none() { return simd::zero_ints(); }
-  [[nodiscard]] Sum add(Sum sum, Ints dot, std::int32_t x_sum) const { return sum + scale * (dot - zero * simd::splat(x_sum)); }
+  [[nodiscard]] Sum add(Sum sum, Ints dot, std::int32_t x_sum) const {
+    return sum + scale * (dot - zero * simd::splat(x_sum));
+  }
   static Ints start(const WeightView&, std::int32_t x_sum) { return simd::splat(-128 * x_sum); }
   [[nodiscard]] Bytes prepare(Bytes codes) const { return simd::scale_codes(codes, scale, minus); }  // 128 + s2 (q - z)
   static Reals finish(const WeightView& w, Sum sum, std::int64_t row, float x_scale) {
@@ -74,12 +76,16 @@ struct WithZero : RealSum {
   [[nodiscard]] Sum add(Sum sum, Ints dot, std::int32_t x_sum) const {
     return simd::fma(simd::to_reals(dot - zero * simd::splat(x_sum)), scale, sum);
   }
-  static Ints start(const WeightView& w, std::int32_t x_sum) { return simd::splat(-(kFixed ? w.fixed_zero : 128) * x_sum); }
+  static Ints start(const WeightView& w, std::int32_t x_sum) {
+    return simd::splat(-(kFixed ? w.fixed_zero : 128) * x_sum);
+  }
   [[nodiscard]] Bytes prepare(Bytes codes) const {
     if constexpr (kFixed) return codes;
     return simd::subtract_bytes(codes, minus);  // 128 + q - z
   }
-  [[nodiscard]] Sum add_prepared(Sum sum, Ints dot, std::int32_t) const { return simd::fma(simd::to_reals(dot), scale, sum); }
+  [[nodiscard]] Sum add_prepared(Sum sum, Ints dot, std::int32_t) const {
+    return simd::fma(simd::to_reals(dot), scale, sum);
+  }
 };
 
 template <int kBias>

@@ -14,7 +14,9 @@
 namespace quernel::kernels::packed {
 namespace {
 
-Error refuse(std::string message) { return Error(Fault::unsupported, "cannot pack for integer products: " + std::move(message)); }
+Error refuse(std::string message) {
+  return Error(Fault::unsupported, "cannot pack for integer products: " + std::move(message));
+}
 
 std::int64_t round_up(std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; }
 
@@ -40,7 +42,8 @@ WeightView shape_of(const codec::IntegerMatrix& m) {
     w.groups = Groups::two_level;
     return w;
   }
-  const bool one_zero = std::adjacent_find(m.zero_points.begin(), m.zero_points.end(), std::not_equal_to<>()) == m.zero_points.end();
+  const bool one_zero =
+      std::adjacent_find(m.zero_points.begin(), m.zero_points.end(), std::not_equal_to<>()) == m.zero_points.end();
   if (!all_halves(m.scales)) {
     w.groups = Groups::f32;
   } else if (one_zero && !m.zero_points.empty()) {
@@ -70,15 +73,12 @@ void put_group(PackedWeight& weight, const codec::IntegerMatrix& m, std::int64_t
       put_half(to, lane, m.scales[at]);
       to[32 + lane] = m.zero_points[at];
       break;
-    case Groups::f16_fixed:
-      put_half(to, lane, m.scales[at]);
-      break;
+    case Groups::f16_fixed: put_half(to, lane, m.scales[at]); break;
     case Groups::f32:
       std::memcpy(to + 4 * lane, &m.scales[at], sizeof(float));
       to[64 + lane] = m.zero_points[at];
       break;
-    case Groups::f16_min:
-      QUERNEL_CHECK(false, "no integer matrix has minima");
+    case Groups::f16_min: QUERNEL_CHECK(false, "no integer matrix has minima");
   }
 }
 
@@ -101,9 +101,11 @@ Result<PackedWeight> PackedWeight::make(const WeightView& shape) {
 }
 
 Status check_packable(const codec::IntegerMatrix& matrix) {
-  if (matrix.bits != 2 && matrix.bits != 3 && matrix.bits != 4 && matrix.bits != 8) return refuse(fmt::format("{} bits", matrix.bits));
+  if (matrix.bits != 2 && matrix.bits != 3 && matrix.bits != 4 && matrix.bits != 8)
+    return refuse(fmt::format("{} bits", matrix.bits));
   if (!matrix.has_contiguous_groups()) return refuse("columns belong to groups in act-order");
-  if (!matrix.outliers.empty()) return refuse(fmt::format("{} single weights kept beside the codes", matrix.outliers.size()));
+  if (!matrix.outliers.empty())
+    return refuse(fmt::format("{} single weights kept beside the codes", matrix.outliers.size()));
   return check_shape(shape_of(matrix));
 }
 
@@ -123,7 +125,8 @@ Result<PackedWeight> pack(const codec::IntegerMatrix& matrix, sys::ThreadPool& p
 
 void put_row_codes(PackedWeight& weight, std::int64_t row, const std::uint8_t* codes) {
   const WeightView& w = weight.view();
-  std::uint8_t* tile = weight.codes() + (row / kPanelOutputs) * w.tiles() * tile_bytes(w.codes) + 4 * (row % kPanelOutputs);
+  std::uint8_t* tile =
+      weight.codes() + (row / kPanelOutputs) * w.tiles() * tile_bytes(w.codes) + 4 * (row % kPanelOutputs);
   for (std::int64_t first = 0; first < w.cols; first += kTileInputs, tile += tile_bytes(w.codes)) {
     const std::int64_t count = std::min(kTileInputs, w.cols - first);
     for (std::int64_t k = 0; k < count; ++k) {

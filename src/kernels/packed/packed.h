@@ -26,7 +26,7 @@ namespace quernel::kernels::packed {
 
 constexpr std::int64_t kPanelOutputs = 16;
 constexpr std::int64_t kTileInputs = 64;
-constexpr std::int64_t kSumInputs = 32;      // activations' sums are kept for so many inputs; groups are multiples of it
+constexpr std::int64_t kSumInputs = 32;  // activations' sums are kept for so many inputs; groups are multiples of it
 constexpr std::int64_t kMaxInputs = 65'536;  // 255 * 127 * 65,536 < 2^31
 
 enum class Codes : std::uint8_t { u4, u8 };
@@ -48,10 +48,10 @@ constexpr std::int64_t group_bytes(Groups groups) {
 struct WeightView {
   Codes codes = Codes::u4;
   Groups groups = Groups::two_level;
-  std::uint8_t fixed_zero = 0;  // f16_fixed
-  std::int64_t rows = 0;        // outputs
-  std::int64_t cols = 0;        // inputs, 1 .. kMaxInputs
-  std::int64_t group_size = 0;  // 32, or a multiple of 64 (one group: 64 * tiles)
+  std::uint8_t fixed_zero = 0;                // f16_fixed
+  std::int64_t rows = 0;                      // outputs
+  std::int64_t cols = 0;                      // inputs, 1 .. kMaxInputs
+  std::int64_t group_size = 0;                // 32, or a multiple of 64 (one group: 64 * tiles)
   const std::uint8_t* code_bytes = nullptr;   // [panels, tiles, tile_bytes], at multiples of 64
   const std::uint8_t* param_bytes = nullptr;  // [panels, num_groups, group_bytes], at multiples of 16
   const float* row_scales = nullptr;          // two_level: [panels * 16]
@@ -63,10 +63,10 @@ struct WeightView {
 
 // Rows of INT8 activations in memory that somebody else owns.
 struct RowsView {
-  const std::int8_t* codes = nullptr;   // [num_rows, stride], -127 .. 127, 0 past the inputs
-  const float* scales = nullptr;        // [num_rows]
-  const std::int32_t* sums = nullptr;   // [num_rows, stride / 32]: of 32 codes
-  std::int64_t stride = 0;              // a multiple of 64
+  const std::int8_t* codes = nullptr;  // [num_rows, stride], -127 .. 127, 0 past the inputs
+  const float* scales = nullptr;       // [num_rows]
+  const std::int32_t* sums = nullptr;  // [num_rows, stride / 32]: of 32 codes
+  std::int64_t stride = 0;             // a multiple of 64
   std::int64_t num_rows = 0;
 };
 

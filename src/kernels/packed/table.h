@@ -12,11 +12,11 @@ struct Variant {
   sys::Isa isa;
   const char* name;
   Run few;
-  Run many;                // null: few serves every number of rows
-  std::int64_t many_from;  // rows from which many is faster
+  Run many;                      // null: few serves every number of rows
+  std::int64_t many_from;        // rows from which many is faster
   std::int64_t many_from_large;  // for weights larger than a second-level cache
-  Spin spin;               // null: none
-  Sweep sweep;             // null: none
+  Spin spin;                     // null: none
+  Sweep sweep;                   // null: none
 };
 
 std::span<const Variant> variants();  // best first, the reference last
