@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 CACHE ?= $(or $(QUERNEL_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/quernel)
 CCACHE := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache,)
 
-.PHONY: help setup build demo test test-peers test-arm fuzz bench lint tidy format clean
+.PHONY: help setup build demo test test-peers test-arm fuzz bench bench-runtime lint tidy format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ fuzz: setup ## every reader for FUZZ_SECONDS (60) with clang's libFuzzer and san
 
 bench: build ## figures of this machine into bench/results
 	@scripts/bench
+
+bench-runtime: build ## the integer runtime beside llama.cpp into bench/results
+	@scripts/bench-runtime
 
 lint: setup ## format, floors, instruction-set leaves
 	@scripts/lint
