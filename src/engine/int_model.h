@@ -4,7 +4,7 @@
 //          in two parts. Differences to the simulation are those of the order of float sums, of two-part queries and weights in attention
 //          (2^-15 of their largest), and of dense modules packed in 8 bits
 // Exact    a token's result depends on its sequence and position alone, bit for bit: not on what it is batched with, on how its prompt was cut
-//          into passes, or on the number of threads. x86 levels from AVX2 on agree but for float functions of a row that say otherwise
+//          into passes, or on the number of threads. x86 levels from AVX2 on give the same bits
 // Errors   load: those of the checkpoint and of packing; out_of_memory with the numbers where weights would not fit
 // Threads  one thread at a time; work inside is spread over the pool
 #pragma once

@@ -4,6 +4,9 @@
 
 #include <cstring>
 
+#include "kernels/packed/packed.h"
+#include "support/documented_limits.h"
+
 namespace quernel::engine {
 namespace {
 
@@ -17,6 +20,17 @@ model::ModelConfig config() {
 
 PagePool pool_of(int bits, std::uint64_t budget = 1 << 24) {
   return std::move(PagePool::make(config(), bits, budget)).value();
+}
+
+TEST(KvPages, LimitsAreThoseOfTheDocument) {
+  test::Limits documented = test::documented_limits("Integer runtime");
+  EXPECT_EQ(documented["kMaxInputs"], static_cast<std::uint64_t>(kernels::packed::kMaxInputs));
+  EXPECT_EQ(documented["kMaxHeadDim"], static_cast<std::uint64_t>(kernels::kv_attention::kMaxHeadDim));
+  model::ModelConfig wide = config();
+  wide.head_dim = kernels::kv_attention::kMaxHeadDim + 8;
+  EXPECT_EQ(PagePool::make(wide, 8, 1 << 20).error().fault, Fault::unsupported);
+  wide.head_dim = 12;
+  EXPECT_EQ(PagePool::make(wide, 8, 1 << 20).error().fault, Fault::unsupported);
 }
 
 TEST(KvPages, PagesOfABlockDoNotOverlap) {

@@ -117,12 +117,12 @@ void read_token(const PageBytes& page, int bits, std::int64_t head_dim, std::int
       value[d] = f16_to_float(half_at(page.values, slot * padded_dim(head_dim) + d));
       continue;
     }
-    int k = page.keys[key_at(head_dim, slot, d)];
-    int v = page.values[value_at(slot, d)];
-    if (bits == 4) {
-      k = nibble_at(page.keys + (slot / 16) * (head_dim / 8) * 64, head_dim / 8, d / 4, (slot % 16) * 4 + d % 4);
-      v = nibble_at(page.values + (d / 16) * 4 * 64, 4, slot / 4, (d % 16) * 4 + slot % 4);
-    }
+    const bool whole = bits == 8;
+    const int k =
+        whole ? page.keys[key_at(head_dim, slot, d)]
+              : nibble_at(page.keys + (slot / 16) * (head_dim / 8) * 64, head_dim / 8, d / 4, (slot % 16) * 4 + d % 4);
+    const int v = whole ? page.values[value_at(slot, d)]
+                        : nibble_at(page.values + (d / 16) * 4 * 64, 4, slot / 4, (d % 16) * 4 + slot % 4);
     key[d] = decode(page.keys + at.key_params, k);
     value[d] = decode(page.values + at.value_params, v);
     if (bits == 4) key[d] += f16_to_float(half_at(page.keys + at.centers, d));
