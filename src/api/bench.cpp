@@ -1,13 +1,10 @@
-#include <fmt/format.h>
-
-#include <chrono>
-
 #include "api/bench_table.h"
 #include "api/failure.h"
 #include "api/loaded_model.h"
 #include "api/observer_sink.h"
 #include "engine/int_model.h"
 #include "quernel/quernel.h"
+#include "sys/clock.h"
 #include "sys/cpu.h"
 #include "sys/memory.h"
 
@@ -26,13 +23,10 @@ std::vector<engine::SpeedCase> cases_of(const BenchOptions& options) {
   return cases;
 }
 
-// The first run warms up what later ones find warm: its times are left out of a profile too.
 BenchRow measure(engine::IntModel& model, const engine::SpeedCase& what, const BenchOptions& options) {
   engine::PassProfile profile;
-  if (options.profile) model.set_profile(&profile);
   BenchRow row;
-  row.result = take(engine::measure_speed(model, what, options.repeats));
-  model.set_profile(nullptr);
+  row.result = take(engine::measure_speed(model, what, options.repeats, options.profile ? &profile : nullptr));
   if (options.profile) row.phase_seconds.assign(profile.seconds().begin(), profile.seconds().end());
   row.ops_per_token = 2.0 * static_cast<double>(model.num_weights());
   if (what.generate > 0) {
@@ -54,10 +48,10 @@ Report bench(const BenchOptions& options, const Observer& observer) {
   report.activation_bits = options.engine.activation_bits;
   report.kv_bits = options.engine.kv_bits;
   report.limits = engine::measure_limits(*pool);
-  const auto start = std::chrono::steady_clock::now();
+  const sys::Stopwatch watch;
   const model::Checkpoint checkpoint = take(model::Checkpoint::open(options.engine.path));
   engine::IntModel model = take(engine::IntModel::load(checkpoint, *pool, to_engine(options.engine)));
-  report.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report.load_seconds = watch.seconds();
   report.weight_megabytes = static_cast<double>(model.weight_bytes()) / 1e6;
   for (const engine::SpeedCase& what : cases_of(options)) report.rows.push_back(measure(model, what, options));
   report.resident_megabytes = static_cast<double>(sys::resident_bytes()) / 1e6;

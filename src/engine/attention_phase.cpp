@@ -46,8 +46,7 @@ void AttentionPhase::begin(const AttentionPlan& plan, std::span<const Span> span
   for (std::int64_t i = 0; i < plan.num_partials; ++i)
     split_[static_cast<std::size_t>(i)].mixed = split_mixed_.row(i).data();
   std::int64_t most_runs = 0;
-  for (const TokenBlock& block : plan.blocks)
-    most_runs = std::max(most_runs, block.is_split ? 1 : block.end_run - block.first_run);
+  for (const TokenBlock& block : plan.blocks) most_runs = std::max(most_runs, block.is_split ? 1 : block.num_runs);
   const std::int64_t partials = most_runs * kPageTokens * group_;
   for (Worker& worker : workers_) {
     if (worker.mixed.rows() < partials) worker.mixed = Matrix(partials, padded_dim_);
@@ -164,8 +163,7 @@ void AttentionPhase::attend(Worker& worker, const AttentionUnit& unit, std::int6
     list_pages(worker, block, unit.kv_head, layer, run);
     Partial* partials = worker.partials.data() + i * rows;
     if (block.is_split) {
-      partials =
-          split_.data() + block.first_partial + (run - block.first_run) * config.num_heads + unit.kv_head * group_;
+      partials = split_.data() + block.first_partial + run * config.num_heads + unit.kv_head * group_;
     } else {
       for (std::int64_t r = 0; r < rows; ++r) partials[r].mixed = worker.mixed.row(i * rows + r).data();
     }
@@ -211,7 +209,7 @@ void AttentionPhase::finish_row(std::int64_t row, std::span<float> to) const {
     if (to.data() != mixed_.row(row).data()) std::copy(mixed_.row(row).begin(), mixed_.row(row).end(), to.begin());
     return;
   }
-  std::vector<Partial> of_head(static_cast<std::size_t>(block.end_run - block.first_run));
+  std::vector<Partial> of_head(static_cast<std::size_t>(block.num_runs));
   for (std::int64_t head = 0; head < config.num_heads; ++head) {
     for (std::size_t i = 0; i < of_head.size(); ++i)
       of_head[i] = split_[static_cast<std::size_t>(block.first_partial +

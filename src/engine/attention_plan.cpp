@@ -13,14 +13,14 @@ void add_units(const model::ModelConfig& config, AttentionPlan& plan) {
   for (std::size_t b = 0; b < plan.blocks.size(); ++b) {
     TokenBlock& block = plan.blocks[b];
     // A lone token's runs can be shared out; more tokens give units enough.
-    block.is_split = block.num_tokens == 1 && block.end_run - block.first_run > 1;
+    block.is_split = block.num_tokens == 1 && block.num_runs > 1;
     if (block.is_split) {
       block.first_partial = plan.num_partials;
-      plan.num_partials += (block.end_run - block.first_run) * config.num_heads;
+      plan.num_partials += block.num_runs * config.num_heads;
     }
-    const std::int64_t step = block.is_split ? 1 : block.end_run - block.first_run;
+    const std::int64_t step = block.is_split ? 1 : block.num_runs;
     for (std::int64_t head = 0; head < config.num_kv_heads; ++head)
-      for (std::int64_t run = block.first_run; run < block.end_run; run += step)
+      for (std::int64_t run = 0; run < block.num_runs; run += step)
         plan.units.push_back({static_cast<std::int64_t>(b), head, run, run + step});
   }
   const auto cost = [&](const AttentionUnit& unit) {
@@ -47,7 +47,7 @@ AttentionPlan plan_attention(const model::ModelConfig& config, std::span<const S
         plan.span_of.push_back(span);
         plan.block_of.push_back(static_cast<std::int64_t>(plan.blocks.size()));
       }
-      plan.blocks.push_back({span, row, count, position, 0, (position + count - 1) / kRunTokens + 1, 0, false});
+      plan.blocks.push_back({span, row, count, position, (position + count - 1) / kRunTokens + 1, 0, false});
       if (spans[s].cache->closes(page)) plan.closing.push_back({span, page});
       row += count;
       position += count;

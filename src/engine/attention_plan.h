@@ -14,10 +14,8 @@ struct TokenBlock {
   std::int64_t span = 0;
   std::int64_t first_row = 0;
   std::int64_t num_tokens = 0;
-  std::int64_t position = 0;  // of the first
-  std::int64_t first_run =
-      0;  // runs that it can see: [first_run, end_run); what a sliding window hides is skipped page by page
-  std::int64_t end_run = 0;
+  std::int64_t position = 0;       // of the first
+  std::int64_t num_runs = 0;       // up to its own page; what a sliding window hides costs nothing in the kernels
   std::int64_t first_partial = 0;  // is_split: where its results lie, [runs][tokens * heads]
   bool is_split = false;
 };

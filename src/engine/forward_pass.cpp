@@ -11,7 +11,7 @@
 #include "engine/row_codes.h"
 #include "kernels/packed/packed.h"
 #include "kernels/rowwise/table.h"
-#include "tensor/half.h"
+#include "runtime/float_model.h"
 
 namespace quernel::engine {
 namespace {
@@ -44,7 +44,6 @@ struct ForwardPass::State {
   PassModel model;
   int num_workers = 1;
   std::int64_t max_tokens = 0;
-  std::uint64_t scratch_bytes = 0;
   Matrix shared_hidden, shared_normed;
   Matrix own_hidden, own_normed;  // [workers, hidden]
   std::vector<Rows> own;          // of each worker, for one token
@@ -104,18 +103,8 @@ struct ForwardPass::State {
   }
 
   void embed(int worker) {
-    const auto scale = static_cast<float>(config().embedding_scale);
-    for (auto [r, end] = row_slice(worker); r < end; ++r) {
-      const std::span<float> row = rows(worker).hidden.row(r);
-      const runtime::LinearWeight& table = model.ends->embedding;
-      const std::int64_t token = tokens[static_cast<std::size_t>(r)];
-      if (table.f32.data != nullptr)
-        std::copy(table.f32.row(token).begin(), table.f32.row(token).end(), row.begin());
-      else
-        bf16_to_float(table.bf16.row(token), row);
-      if (scale != 1.0F)
-        for (float& value : row) value *= scale;
-    }
+    for (auto [r, end] = row_slice(worker); r < end; ++r)
+      runtime::embed_token(config(), *model.ends, tokens[static_cast<std::size_t>(r)], rows(worker).hidden.row(r));
   }
 
   // hidden += residual_scale * norm(branch)
@@ -256,7 +245,6 @@ ForwardPass::ForwardPass(std::unique_ptr<State> state) : state_(std::move(state)
 ForwardPass::~ForwardPass() = default;
 ForwardPass::ForwardPass(ForwardPass&&) noexcept = default;
 
-std::int64_t ForwardPass::max_tokens() const { return state_->max_tokens; }
 void ForwardPass::set_profile(PassProfile* profile) { state_->profile = profile; }
 
 Result<ForwardPass> ForwardPass::make(const PassModel& model, int num_workers, std::int64_t max_tokens,

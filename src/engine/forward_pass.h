@@ -45,7 +45,6 @@ class ForwardPass {
   ~ForwardPass();
   ForwardPass(ForwardPass&&) noexcept;
 
-  [[nodiscard]] std::int64_t max_tokens() const;
   void set_profile(PassProfile* profile);  // null: none
   // tokens are valid, caches reserved.
   void run(sys::ThreadPool& pool, std::span<const std::int32_t> tokens, std::span<const Span> spans, MatrixView hidden);

@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 #include "engine/forward_pass.h"
-#include "sys/memory.h"
+#include "runtime/float_model.h"
 
 namespace quernel::engine {
 namespace {
@@ -124,10 +124,7 @@ Status IntModel::forward(std::span<const std::int32_t> tokens, std::span<const S
   for (const Span& span : spans) total += static_cast<std::size_t>(span.num_tokens);
   QUERNEL_CHECK(total == tokens.size() && hidden.rows == static_cast<std::int64_t>(total), "{} tokens in spans of {}",
                 tokens.size(), total);
-  for (std::size_t i = 0; i < tokens.size(); ++i)
-    if (tokens[i] < 0 || tokens[i] >= state.config->vocab_size)
-      return Error(Fault::invalid_argument, fmt::format("token {} is outside the vocabulary", i))
-          .expect(fmt::format("0..{}", state.config->vocab_size - 1), fmt::format("{}", tokens[i]));
+  QUERNEL_TRY_STATUS(runtime::check_tokens(*state.config, tokens));
   // Passes of bounded size: whole spans and parts of them, in order.
   std::vector<Span> pass;
   std::int64_t first = 0;

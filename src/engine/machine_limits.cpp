@@ -1,11 +1,11 @@
 #include "engine/machine_limits.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <vector>
 
 #include "kernels/packed/table.h"
+#include "sys/clock.h"
 #include "sys/huge_buffer.h"
 
 namespace quernel::engine {
@@ -18,9 +18,9 @@ template <class Work>
 double best_seconds(sys::ThreadPool& pool, const Work& work) {
   double best = 1e30;
   for (int repeat = 0; repeat < kRepeats; ++repeat) {
-    const auto start = std::chrono::steady_clock::now();
+    const sys::Stopwatch watch;
     pool.run_on_all(work);
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    best = std::min(best, watch.seconds());
   }
   return best;
 }

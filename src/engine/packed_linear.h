@@ -35,7 +35,7 @@ Result<PackedLinear> load_packed(const model::Checkpoint& checkpoint, const mode
 Result<PackedLinear> pack_integers(codec::IntegerMatrix matrix, sys::ThreadPool& pool);
 Result<PackedLinear> pack_dense(const runtime::LinearWeight& weight, sys::ThreadPool& pool);
 
-// A product of a phase: out[token][0 .. rows) += nothing, = x w^T + bias.
+// A product of a phase: out[token][0 .. rows) = x w^T + bias.
 struct Product {
   const PackedLinear* linear;
   float* out;

@@ -1,8 +1,7 @@
 #include "engine/speed.h"
 
-#include <chrono>
-
 #include "base/rng.h"
+#include "sys/clock.h"
 
 namespace quernel::engine {
 namespace {
@@ -57,7 +56,7 @@ Status generate(IntModel& model, Room& room, const SpeedCase& what) {
 
 }  // namespace
 
-Result<SpeedResult> measure_speed(IntModel& model, const SpeedCase& what, int repeats) {
+Result<SpeedResult> measure_speed(IntModel& model, const SpeedCase& what, int repeats, PassProfile* profile) {
   SpeedResult result;
   result.what = what;
   result.tokens = (what.prompt > 0 ? what.prompt : what.generate) * what.batch;
@@ -67,10 +66,14 @@ Result<SpeedResult> measure_speed(IntModel& model, const SpeedCase& what, int re
   room.logits = Matrix(what.batch, model.config().vocab_size);
   for (int repeat = 0; repeat <= repeats; ++repeat) {
     QUERNEL_TRY_STATUS(prepare(model, room, what));
-    const auto start = std::chrono::steady_clock::now();
-    QUERNEL_TRY_STATUS(what.prompt > 0 ? read_prompt(model, room, what) : generate(model, room, what));
-    if (repeat > 0)
-      result.seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    const bool counts = repeat > 0;
+    if (counts) model.set_profile(profile);
+    const sys::Stopwatch watch;
+    const Status done = what.prompt > 0 ? read_prompt(model, room, what) : generate(model, room, what);
+    const double seconds = watch.seconds();
+    model.set_profile(nullptr);
+    QUERNEL_TRY_STATUS(done);
+    if (counts) result.seconds.push_back(seconds);
   }
   return result;
 }

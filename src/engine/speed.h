@@ -27,6 +27,7 @@ struct SpeedResult {
   std::int64_t tokens = 0;  // a repeat, all sequences together
 };
 
-Result<SpeedResult> measure_speed(IntModel& model, const SpeedCase& what, int repeats);
+// profile: where the time of the counted repeats goes, and of nothing else; may be null.
+Result<SpeedResult> measure_speed(IntModel& model, const SpeedCase& what, int repeats, PassProfile* profile = nullptr);
 
 }  // namespace quernel::engine

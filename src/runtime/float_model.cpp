@@ -13,12 +13,6 @@
 namespace quernel::runtime {
 namespace {
 
-Status check_token(const model::ModelConfig& config, std::int32_t token, std::size_t index) {
-  if (token >= 0 && token < config.vocab_size) return ok_status();
-  return Error(Fault::invalid_argument, fmt::format("token {} is outside the vocabulary", index))
-      .expect(fmt::format("0..{}", config.vocab_size - 1), fmt::format("{}", token));
-}
-
 Status check_span(const SequenceSpan& span, std::int64_t next_row) {
   QUERNEL_CHECK(span.first_row == next_row && span.num_tokens >= 0, "sequences of a batch follow each other");
   if (span.position < 0) {
@@ -53,18 +47,29 @@ void widen_row(const LinearWeight& weight, std::int64_t index, std::span<float> 
 
 }  // namespace
 
+Status check_tokens(const model::ModelConfig& config, std::span<const std::int32_t> tokens) {
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] >= 0 && tokens[i] < config.vocab_size) continue;
+    return Error(Fault::invalid_argument, fmt::format("token {} is outside the vocabulary", i))
+        .expect(fmt::format("0..{}", config.vocab_size - 1), fmt::format("{}", tokens[i]));
+  }
+  return ok_status();
+}
+
+void embed_token(const model::ModelConfig& config, const EndWeights& ends, std::int32_t token, std::span<float> row) {
+  widen_row(ends.embedding, token, row);
+  const auto scale = static_cast<float>(config.embedding_scale);
+  if (scale == 1.0F) return;
+  for (float& value : row) value *= scale;
+}
+
 Status embed_tokens(const model::ModelConfig& config, const EndWeights& ends, std::span<const std::int32_t> tokens,
                     MatrixView hidden) {
   QUERNEL_CHECK(hidden.rows == static_cast<std::int64_t>(tokens.size()) && hidden.cols == config.hidden_size,
                 "hidden [{}, {}] of {} tokens", hidden.rows, hidden.cols, tokens.size());
-  for (std::size_t i = 0; i < tokens.size(); ++i) QUERNEL_TRY_STATUS(check_token(config, tokens[i], i));
-  const auto scale = static_cast<float>(config.embedding_scale);
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    const std::span<float> row = hidden.row(static_cast<std::int64_t>(i));
-    widen_row(ends.embedding, tokens[i], row);
-    if (scale == 1.0F) continue;
-    for (float& value : row) value *= scale;
-  }
+  QUERNEL_TRY_STATUS(check_tokens(config, tokens));
+  for (std::size_t i = 0; i < tokens.size(); ++i)
+    embed_token(config, ends, tokens[i], hidden.row(static_cast<std::int64_t>(i)));
   return ok_status();
 }
 

@@ -53,6 +53,11 @@ class FloatModel {
   std::unique_ptr<Workspace> workspace_;
 };
 
+// Errors: invalid_argument for an id outside the vocabulary, naming its place.
+Status check_tokens(const model::ModelConfig& config, std::span<const std::int32_t> tokens);
+// row [hidden_size] = embedding of a valid token * embedding scale.
+void embed_token(const model::ModelConfig& config, const EndWeights& ends, std::int32_t token, std::span<float> row);
+
 // The ends of a model without its blocks, for work that streams layers (calibration).
 // hidden [tokens, hidden_size] = embedding rows * embedding scale.
 Status embed_tokens(const model::ModelConfig& config, const EndWeights& ends, std::span<const std::int32_t> tokens,

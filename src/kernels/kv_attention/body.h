@@ -300,6 +300,14 @@ void run_rows(const Args& args, const Query* queries, Partial* partials) {
     all.first = seen[m].first < all.first ? seen[m].first : all.first;
     all.end = seen[m].end > all.end ? seen[m].end : all.end;
   }
+  if (all.end == 0) {  // behind a sliding window: nothing is read
+    for (int m = 0; m < kRows; ++m) {
+      partials[m].max = kNothing;
+      partials[m].sum = 0.0F;
+      __builtin_memset(partials[m].mixed, 0, static_cast<std::size_t>(padded_dim(args.head_dim)) * sizeof(float));
+    }
+    return;
+  }
   RunScores scores[kRows];
   RunWeights weights[kRows];
   score_pages<kRows>(args, queries, all, scores);
