@@ -17,6 +17,7 @@ struct Problem {
   std::vector<std::int8_t> codes;
   std::vector<float> scales;
   std::vector<std::int32_t> sums;
+  std::vector<std::int32_t> totals;
   std::vector<float> out;
   sys::HugeBuffer scratch;
   RowsView x;
@@ -37,10 +38,11 @@ struct Problem {
     for (std::int64_t n = 0; n < outputs; ++n) put_row_codes(weight, n, row.data());
     codes.assign(static_cast<std::size_t>(rows * inputs), 3);
     scales.assign(static_cast<std::size_t>(rows), 0.5F);
-    sums.assign(static_cast<std::size_t>(rows * inputs / kSumInputs), 3 * 32);
+    sums.assign(static_cast<std::size_t>(rows * inputs / group_size), static_cast<std::int32_t>(3 * group_size));
+    totals.assign(static_cast<std::size_t>(rows), static_cast<std::int32_t>(3 * inputs));
     out.resize(static_cast<std::size_t>(rows * outputs));
     scratch = std::move(sys::HugeBuffer::make(static_cast<std::uint64_t>(4 * (inputs / 64) * 1024))).value();
-    x = {codes.data(), scales.data(), sums.data(), inputs, rows};
+    x = {codes.data(), scales.data(), sums.data(), totals.data(), inputs, inputs / group_size, group_size, rows};
   }
 
   [[nodiscard]] Args args() {
@@ -75,8 +77,19 @@ void add(const Variant& variant) {
   };
   const Kind kinds[] = {{"two_level_g64", Codes::u4, Groups::two_level, 64},
                         {"f16_g64", Codes::u4, Groups::f16, 64},
+                        {"f16_g64_w3", Codes::u3, Groups::f16, 64},
+                        {"f16_g64_w2", Codes::u2, Groups::f16, 64},
+                        {"w8", Codes::u8, Groups::f16_fixed, 2048},
                         {"q4_0", Codes::u4, Groups::f16_fixed, 32},
-                        {"w8", Codes::u8, Groups::f16_fixed, 2048}};
+                        {"q4_1", Codes::u4, Groups::f16_min, 32},
+                        {"q5_0", Codes::u5, Groups::f16_fixed, 32},
+                        {"q8_0", Codes::u8, Groups::f16_fixed, 32},
+                        {"iq4_nl", Codes::u4_table, Groups::f16_fixed, 32},
+                        {"q2_k", Codes::u2, Groups::k_min, 16},
+                        {"q3_k", Codes::u3, Groups::k_scale, 16},
+                        {"q4_k", Codes::u4, Groups::k_min, 32},
+                        {"q5_k", Codes::u5, Groups::k_min, 32},
+                        {"q6_k", Codes::u6, Groups::k_scale, 16}};
   for (const Kind& kind : kinds) {
     const auto start = [&](const std::string& part, Run kernel) {
       return benchmark::RegisterBenchmark(
@@ -84,10 +97,13 @@ void add(const Variant& variant) {
           [=](benchmark::State& state) { run(state, kernel, kind.codes, kind.groups, kind.group_size); });
     };
     // 2 MB of 4-bit weights: the second-level cache; 128 MB: memory.
-    start("/few", variant.few)->ArgsProduct({{512, 131072}, {1}})->Unit(benchmark::kMicrosecond);
+    start("/few", variant.few)->ArgsProduct({{512}, {1}})->Unit(benchmark::kMicrosecond);
     start("/few", variant.few)->ArgsProduct({{2048}, {2, 4, 8, 16}})->Unit(benchmark::kMicrosecond);
-    if (variant.many != nullptr)
+    start("/few", variant.few)->ArgsProduct({{131072}, {1, 2, 4, 8}})->Unit(benchmark::kMicrosecond);
+    if (variant.many != nullptr) {
+      start("/many", variant.many)->ArgsProduct({{131072}, {4, 8}})->Unit(benchmark::kMicrosecond);
       start("/many", variant.many)->ArgsProduct({{2048}, {8, 16, 64, 512}})->Unit(benchmark::kMicrosecond);
+    }
   }
 }
 

@@ -88,7 +88,7 @@ void AttentionPhase::make_heads(std::int64_t row, std::int64_t kv_head, std::int
 
 void AttentionPhase::split_queries(std::int64_t row, std::int64_t kv_head) {
   const model::ModelConfig& config = *model_.config;
-  std::array<std::int32_t, ceil_div(kv::kMaxHeadDim, std::int64_t{32})> high_sums;
+  std::array<std::int32_t, ceil_div(kv::kMaxHeadDim, kernels::packed::kSumInputs)> high_sums;
   std::array<std::int32_t, high_sums.size()> low_sums;
   const auto sums = static_cast<std::size_t>(code_dim_ / kernels::packed::kSumInputs);
   for (std::int64_t head = kv_head * group_; head < (kv_head + 1) * group_; ++head) {

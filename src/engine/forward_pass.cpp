@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <numeric>
 
 #include "base/check.h"
 #include "base/checked.h"
@@ -20,13 +21,19 @@ using kernels::rowwise::functions;
 using model::Linear;
 
 constexpr std::int64_t kFewTokens =
-    8;  // up to here products are cut statically: reading the weights is what takes time
+    23;  // up to here products are cut statically: reading the weights in long streams is what takes time
 
 // Floats of the phases of rows. One set is shared by all workers, or each has its own where there is one token.
 struct Rows {
   MatrixView hidden;
   MatrixView normed;
   RowCodes codes;
+};
+
+// How the input of a site is coded, for all modules that read it.
+struct SiteCodes {
+  bool two_parts = false;
+  std::int64_t sum_inputs = 0;
 };
 
 std::int64_t first_column(const model::ModelConfig& config, Linear linear) {
@@ -89,17 +96,20 @@ struct ForwardPass::State {
     if (profile != nullptr && worker == 0) profile->end(phase);
   }
 
-  void start_codes(int worker, std::int64_t width, bool two_parts) {
+  void start_codes(int worker, std::int64_t width, const SiteCodes& kind) {
     // A worker that has codes of its own starts them; shared ones are started alike by all before any row is put.
-    if (redundant() || worker == 0) rows(worker).codes.begin(num_tokens, width, two_parts);
+    if (redundant() || worker == 0) rows(worker).codes.begin(num_tokens, width, kind.two_parts, kind.sum_inputs);
     meet_after_rows();
   }
 
-  [[nodiscard]] bool two_parts(const Layer& layer, model::Site site) const {
-    if (model.options->activation_bits == 16) return true;
-    for (std::size_t i = 0; i < layer.modules.size(); ++i)
-      if (layer.modules[i].site == site && layer.linears[i].is_dense) return true;
-    return false;
+  [[nodiscard]] SiteCodes codes_of(const Layer& layer, model::Site site) const {
+    SiteCodes kind{model.options->activation_bits == 16, 0};
+    for (std::size_t i = 0; i < layer.modules.size(); ++i) {
+      if (layer.modules[i].site != site) continue;
+      kind.two_parts |= layer.linears[i].is_dense;
+      kind.sum_inputs = std::gcd(kind.sum_inputs, layer.linears[i].weight.view().group_size);
+    }
+    return kind;
   }
 
   void embed(int worker) {
@@ -119,8 +129,9 @@ struct ForwardPass::State {
   }
 
   // The branch before (none: null) joins the residual; the input of the next site becomes codes.
-  void enter_site(int worker, const std::span<const float>* branch_norm, std::span<const float> gain, bool wide) {
-    start_codes(worker, config().hidden_size, wide);
+  void enter_site(int worker, const std::span<const float>* branch_norm, std::span<const float> gain,
+                  const SiteCodes& kind) {
+    start_codes(worker, config().hidden_size, kind);
     Rows& at = rows(worker);
     for (auto [r, end] = row_slice(worker); r < end; ++r) {
       const std::span<float> hidden = at.hidden.row(r);
@@ -165,9 +176,9 @@ struct ForwardPass::State {
     multiply(worker, std::span(products).first(count), phase);
   }
 
-  void gate(int worker, bool wide) {
+  void gate(int worker, const SiteCodes& kind) {
     const std::int64_t width = config().intermediate_size;
-    start_codes(worker, width, wide);
+    start_codes(worker, width, kind);
     const auto function =
         config().activation == model::Activation::silu ? functions().silu_mul : functions().gelu_tanh_mul;
     for (auto [r, end] = row_slice(worker); r < end; ++r) {
@@ -181,12 +192,12 @@ struct ForwardPass::State {
     meet_after_rows();
   }
 
-  void attend(int worker, std::int64_t index, bool wide) {
+  void attend(int worker, std::int64_t index, const SiteCodes& kind) {
     attention->make(worker, index);
     end_phase(worker, Phase::heads);
     attention->run(worker, index);
     end_phase(worker, Phase::attention);
-    start_codes(worker, config().q_size(), wide);
+    start_codes(worker, config().q_size(), kind);
     for (auto [r, end] = row_slice(worker); r < end; ++r) {
       const std::span<float> own_row = redundant() ? attention->own_row(worker) : mixed.row(r);
       attention->finish_row(r, own_row);
@@ -206,20 +217,20 @@ struct ForwardPass::State {
     const std::span<const float> before_norm =
         before != nullptr ? std::span<const float>(before->mlp_post_norm) : std::span<const float>();
     enter_site(worker, before != nullptr ? &before_norm : nullptr, layer.attention_norm,
-               two_parts(layer, Site::attention_in));
+               codes_of(layer, Site::attention_in));
     end_phase(worker, Phase::norms);
     multiply_site(worker, layer, Site::attention_in, qkv, phase);
     end_phase(worker, Phase::qkv);
-    attend(worker, index, two_parts(layer, Site::attention_out));
+    attend(worker, index, codes_of(layer, Site::attention_out));
     end_phase(worker, Phase::attention_codes);
     multiply_site(worker, layer, Site::attention_out, out, phase + 1);
     end_phase(worker, Phase::out);
     const std::span<const float> attention_norm = layer.attention_post_norm;
-    enter_site(worker, &attention_norm, layer.mlp_norm, two_parts(layer, Site::mlp_in));
+    enter_site(worker, &attention_norm, layer.mlp_norm, codes_of(layer, Site::mlp_in));
     end_phase(worker, Phase::norms);
     multiply_site(worker, layer, Site::mlp_in, gate_up, phase + 2);
     end_phase(worker, Phase::gate_up);
-    gate(worker, two_parts(layer, Site::mlp_out));
+    gate(worker, codes_of(layer, Site::mlp_out));
     end_phase(worker, Phase::gate);
     multiply_site(worker, layer, Site::mlp_out, out, phase + 3);
     end_phase(worker, Phase::down);
@@ -308,7 +319,7 @@ void ForwardPass::logits(sys::ThreadPool& pool, const PackedLinear& head, ConstM
   state.taken.back().store(0, std::memory_order_relaxed);
   pool.run_on_all([&](int worker) {
     if (state.profile != nullptr && worker == 0) state.profile->start();
-    state.start_codes(worker, config.hidden_size, true);
+    state.start_codes(worker, config.hidden_size, {true, head.weight.view().group_size});
     Rows& at = state.rows(worker);
     for (auto [r, end] = state.row_slice(worker); r < end; ++r) {
       functions().rms_norm(hidden.row(r).data(), state.model.ends->final_norm.data(),

@@ -21,9 +21,8 @@ constexpr float kDenseMost = 127.0F;
 void pack_dense_row(packed::PackedWeight& weight, std::int64_t row, std::span<const float> values) {
   const packed::WeightView& w = weight.view();
   std::vector<std::uint8_t> codes(values.size());
-  std::uint8_t* params =
-      weight.params() + (row / packed::kPanelOutputs) * w.num_groups() * packed::group_bytes(w.groups);
-  for (std::int64_t group = 0; group < w.num_groups(); ++group, params += packed::group_bytes(w.groups)) {
+  std::uint8_t* panel = weight.params() + (row / packed::kPanelOutputs) * w.panel_param_bytes();
+  for (std::int64_t group = 0; group < w.num_groups(); ++group) {
     const auto first = static_cast<std::size_t>(group * kDenseGroup);
     const std::span<const float> part =
         values.subspan(first, std::min<std::size_t>(kDenseGroup, values.size() - first));
@@ -33,7 +32,7 @@ void pack_dense_row(packed::PackedWeight& weight, std::int64_t row, std::span<co
     std::uint16_t bits = float_to_f16(largest / kDenseMost);
     if (f16_to_float(bits) * kDenseMost < largest) ++bits;
     const float scale = f16_to_float(bits);
-    std::memcpy(params + 2 * (row % packed::kPanelOutputs), &bits, sizeof bits);
+    std::memcpy(panel + w.group_offset(group) + 2 * (row % packed::kPanelOutputs), &bits, sizeof bits);
     for (std::size_t k = 0; k < part.size(); ++k) {
       const float code = scale > 0.0F ? std::nearbyint(part[k] / scale) : 0.0F;
       codes[first + k] = static_cast<std::uint8_t>(kDenseZero + static_cast<int>(code));

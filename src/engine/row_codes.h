@@ -17,8 +17,8 @@ class RowCodes {
   // Room for `tokens` rows of up to `width` entries in two parts. Errors: out_of_memory
   static Result<RowCodes> make(std::int64_t tokens, std::int64_t width);
 
-  // What follows has rows of `width` entries.
-  void begin(std::int64_t tokens, std::int64_t width, bool two_parts);
+  // What follows has rows of `width` entries, whose sums are kept for every `sum_inputs` (kernels/packed, RowsView).
+  void begin(std::int64_t tokens, std::int64_t width, bool two_parts, std::int64_t sum_inputs);
   void put(std::int64_t token, const float* x);
 
   // What the codes say of one entry.
@@ -29,13 +29,16 @@ class RowCodes {
   [[nodiscard]] kernels::packed::RowsView view() const;
 
  private:
+  void join_sums(std::int64_t row);
   sys::HugeBuffer memory_;
   std::int8_t* codes_ = nullptr;
   float* scales_ = nullptr;
   std::int32_t* sums_ = nullptr;
+  std::int32_t* totals_ = nullptr;
   std::int64_t tokens_ = 0;
   std::int64_t width_ = 0;
   std::int64_t stride_ = 0;
+  std::int64_t sum_inputs_ = 0;
   bool two_parts_ = false;
 };
 

@@ -25,6 +25,12 @@ inline ShortSums dot_add(ShortSums sum, Bytes codes, std::int32_t quad) {  // co
 }
 inline Ints widen(ShortSums a) { return {_mm256_madd_epi16(a.v, _mm256_set1_epi16(1))}; }
 
+// Codes up to 127: two products are at most 2 * 127 * 127 = 32,258 < 2^15.
+inline Ints dot_add_small(Ints sum, Bytes codes, std::int32_t quad) {
+  const __m256i pairs = _mm256_maddubs_epi16(codes.v, _mm256_set1_epi32(quad));
+  return {_mm256_add_epi32(sum.v, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
+}
+
 inline Ints dot_add(Ints sum, Bytes codes, std::int32_t quad) {         // codes 0 .. 255, x in [-127, 127]
   const __m256i w = _mm256_xor_si256(codes.v, _mm256_set1_epi8(-128));  // c - 128
   const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(_mm256_set1_epi32(quad), w));

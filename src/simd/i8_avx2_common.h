@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "simd/inline.h"
+
 namespace quernel::simd {
 namespace {
 
@@ -24,9 +26,19 @@ struct Reals {
 inline Bytes load_bytes(const std::uint8_t* from) {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))};
 }
-inline Bytes low_nibbles(Bytes a) { return {_mm256_and_si256(a.v, _mm256_set1_epi8(0x0f))}; }
 inline Bytes subtract_bytes(Bytes a, Bytes b) { return {_mm256_sub_epi8(a.v, b.v)}; }  // modulo 256
-inline Bytes high_nibbles(Bytes a) { return {_mm256_and_si256(_mm256_srli_epi16(a.v, 4), _mm256_set1_epi8(0x0f))}; }
+template <int kRight, int kMask>
+inline Bytes move_bits(Bytes a) {
+  __m256i moved = a.v;
+  if constexpr (kRight > 0) moved = _mm256_srli_epi16(a.v, kRight);
+  if constexpr (kRight < 0) moved = _mm256_slli_epi16(a.v, -kRight);
+  return {_mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(kMask)))};
+}
+inline Bytes operator|(Bytes a, Bytes b) { return {_mm256_or_si256(a.v, b.v)}; }
+inline Bytes repeat_table(const std::uint8_t* table) {
+  return {_mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)))};
+}
+inline Bytes look_up(Bytes table, Bytes codes) { return {_mm256_shuffle_epi8(table.v, codes.v)}; }
 inline void store_bytes(std::uint8_t* to, Bytes a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), a.v); }
 inline std::int32_t load_quad(const std::int8_t* x) {
   std::int32_t quad;
@@ -42,6 +54,9 @@ inline Ints operator*(Ints a, Ints b) { return {_mm256_mullo_epi32(a.v, b.v)}; }
 
 inline Ints widen_u8(const std::uint8_t* from) {  // kIntLanes bytes
   return {_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)))};
+}
+inline Ints widen_s8(const std::uint8_t* from) {
+  return {_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)))};
 }
 inline Ints low_half(Ints a) { return {_mm256_and_si256(a.v, _mm256_set1_epi32(15))}; }  // bits 0-3
 inline Ints high_half(Ints a) { return {_mm256_srli_epi32(a.v, 4)}; }
@@ -64,7 +79,8 @@ inline Reals operator*(Reals a, Reals b) { return {_mm256_mul_ps(a.v, b.v)}; }
 inline Reals fma(Reals a, Reals b, Reals c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 inline void store_reals(float* to, Reals a) { _mm256_storeu_ps(to, a.v); }
 
-inline void prefetch(const void* where) { _mm_prefetch(static_cast<const char*>(where), _MM_HINT_T0); }
+// Forced inline: g++ 12 takes a function that only prefetches for one without effect and drops calls of it.
+QUERNEL_INLINE void prefetch(const void* where) { __builtin_prefetch(where, 0, 3); }
 
 }  // namespace
 }  // namespace quernel::simd

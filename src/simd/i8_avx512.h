@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "simd/inline.h"
+
 namespace quernel::simd {
 namespace {  // internal linkage: these copies must not leave an instruction-set file
 
@@ -28,9 +30,21 @@ struct Reals {
 };
 
 inline Bytes load_bytes(const std::uint8_t* from) { return {_mm512_loadu_si512(from)}; }
-inline Bytes low_nibbles(Bytes a) { return {_mm512_and_si512(a.v, _mm512_set1_epi8(0x0f))}; }
 inline Bytes subtract_bytes(Bytes a, Bytes b) { return {_mm512_sub_epi8(a.v, b.v)}; }  // modulo 256
-inline Bytes high_nibbles(Bytes a) { return {_mm512_and_si512(_mm512_srli_epi16(a.v, 4), _mm512_set1_epi8(0x0f))}; }
+// Bits of each byte moved right by kRight (left where it is negative), those in kMask kept.
+template <int kRight, int kMask>
+inline Bytes move_bits(Bytes a) {
+  __m512i moved = a.v;
+  if constexpr (kRight > 0) moved = _mm512_srli_epi16(a.v, kRight);
+  if constexpr (kRight < 0) moved = _mm512_slli_epi16(a.v, -kRight);
+  return {_mm512_and_si512(moved, _mm512_set1_epi8(static_cast<char>(kMask)))};
+}
+inline Bytes operator|(Bytes a, Bytes b) { return {_mm512_or_si512(a.v, b.v)}; }
+// Entries of a table of 16 bytes; codes 0 .. 15.
+inline Bytes repeat_table(const std::uint8_t* table) {
+  return {_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)))};
+}
+inline Bytes look_up(Bytes table, Bytes codes) { return {_mm512_shuffle_epi8(table.v, codes.v)}; }
 inline void store_bytes(std::uint8_t* to, Bytes a) { _mm512_storeu_si512(to, a.v); }
 inline std::int32_t load_quad(const std::int8_t* x) {
   std::int32_t quad;
@@ -49,12 +63,16 @@ inline Ints dot_add(Ints sum, Bytes codes, std::int32_t quad) {
   __asm__("vpdpbusd %2, %1, %0" : "+v"(sum.v) : "v"(codes.v), "v"(x));
   return sum;
 }
-// Sums of codes 0 .. 15 over one tile: nothing of their own here (i8_avx2.h).
+// Codes up to 127, and sums of codes up to 15 over one tile: nothing of their own here (i8_avx2.h).
+inline Ints dot_add_small(Ints sum, Bytes codes, std::int32_t quad) { return dot_add(sum, codes, quad); }
 inline Ints zero_shorts() { return zero_ints(); }
 inline Ints widen(Ints a) { return a; }
 
 inline Ints widen_u8(const std::uint8_t* from) {  // kIntLanes bytes
   return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)))};
+}
+inline Ints widen_s8(const std::uint8_t* from) {
+  return {_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)))};
 }
 inline Ints low_half(Ints a) { return {_mm512_and_si512(a.v, _mm512_set1_epi32(15))}; }  // bits 0-3
 inline Ints high_half(Ints a) { return {_mm512_srli_epi32(a.v, 4)}; }
@@ -79,7 +97,8 @@ inline Reals operator*(Reals a, Reals b) { return {_mm512_mul_ps(a.v, b.v)}; }
 inline Reals fma(Reals a, Reals b, Reals c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 inline void store_reals(float* to, Reals a) { _mm512_storeu_ps(to, a.v); }
 
-inline void prefetch(const void* where) { _mm_prefetch(static_cast<const char*>(where), _MM_HINT_T0); }
+// Forced inline: g++ 12 takes a function that only prefetches for one without effect and drops calls of it.
+QUERNEL_INLINE void prefetch(const void* where) { __builtin_prefetch(where, 0, 3); }
 
 }  // namespace
 }  // namespace quernel::simd

@@ -12,7 +12,8 @@ constexpr int kWideByteBias = 0;
 inline Ints dot_add(Ints sum, Bytes codes, std::int32_t quad) {
   return {_mm256_dpbusd_avx_epi32(sum.v, codes.v, _mm256_set1_epi32(quad))};
 }
-// Sums of codes 0 .. 15 over one tile: nothing of their own here (i8_avx2.h).
+// Codes up to 127, and sums of codes up to 15 over one tile: nothing of their own here (i8_avx2.h).
+inline Ints dot_add_small(Ints sum, Bytes codes, std::int32_t quad) { return dot_add(sum, codes, quad); }
 inline Ints zero_shorts() { return zero_ints(); }
 inline Ints widen(Ints a) { return a; }
 

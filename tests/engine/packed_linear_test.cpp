@@ -43,7 +43,7 @@ TEST(PackedLinear, OutliersAndBiasJoinTheProductHoweverItIsCut) {
   const Matrix weight = codec::dequantize(matrix);
   for (const bool two_parts : {false, true}) {
     RowCodes x = std::move(RowCodes::make(kTokens, kCols)).value();
-    x.begin(kTokens, kCols, two_parts);
+    x.begin(kTokens, kCols, two_parts, 32);
     CounterRng rng(2, "x");
     for (std::int64_t m = 0; m < kTokens; ++m) {
       std::vector<float> row(kCols);

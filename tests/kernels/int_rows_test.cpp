@@ -18,7 +18,7 @@ struct Part {
   float scale = -1.0F;
 
   explicit Part(std::int64_t stride)
-      : codes(static_cast<std::size_t>(stride), 99), sums(static_cast<std::size_t>(stride / 32), 99) {}
+      : codes(static_cast<std::size_t>(stride), 99), sums(static_cast<std::size_t>(stride / 16), 99) {}
   Row row() { return {codes.data(), sums.data(), &scale}; }
   bool operator==(const Part& other) const {
     return codes == other.codes && sums == other.sums && std::memcmp(&scale, &other.scale, sizeof scale) == 0;

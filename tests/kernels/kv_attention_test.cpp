@@ -64,7 +64,7 @@ struct Problem {
     const std::int64_t stride = (head_dim + 63) / 64 * 64;
     high.resize(static_cast<std::size_t>(num_queries * stride));
     low.resize(high.size());
-    std::vector<std::int32_t> high_sums(static_cast<std::size_t>(stride / 32)), low_sums(high_sums.size());
+    std::vector<std::int32_t> high_sums(static_cast<std::size_t>(stride / 16)), low_sums(high_sums.size());
     for (std::int64_t m = 0; m < num_queries; ++m) {
       Query query;
       query.values = q.data() + m * head_dim;

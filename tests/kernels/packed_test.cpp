@@ -9,6 +9,7 @@
 #include "kernels/kernel_test.h"
 #include "kernels/packed/pack.h"
 #include "kernels/packed/table.h"
+#include "kernels/packed/weight_access.h"
 #include "tensor/half.h"
 
 namespace quernel::kernels::packed {
@@ -33,9 +34,63 @@ struct Kind {
   Groups groups;
 };
 std::vector<Kind> kinds() {
-  return {{Codes::u4, Groups::two_level}, {Codes::u4, Groups::f16},     {Codes::u4, Groups::f16_fixed},
-          {Codes::u4, Groups::f16_min},   {Codes::u4, Groups::f32},     {Codes::u8, Groups::f16},
-          {Codes::u8, Groups::f16_fixed}, {Codes::u8, Groups::f16_min}, {Codes::u8, Groups::f32}};
+  std::vector<Kind> all;
+  for (const Codes codes : {Codes::u2, Codes::u3, Codes::u4, Codes::u5, Codes::u6, Codes::u8, Codes::u4_table})
+    for (const Groups groups : {Groups::two_level, Groups::f16, Groups::f16_fixed, Groups::f16_min, Groups::f32,
+                                Groups::k_scale, Groups::k_min})
+      if (is_supported(codes, groups)) all.push_back({codes, groups});
+  return all;
+}
+bool has_super(Groups groups) { return param_bytes_of(groups).super > 0; }
+
+void put_half(std::uint8_t* to, std::int64_t lane, double value) {
+  const std::uint16_t bits = float_to_f16(static_cast<float>(value));
+  std::memcpy(to + 2 * lane, &bits, sizeof bits);
+}
+
+// Finite scales and minima, any byte elsewhere; two levels as the format allows them, so that no code leaves INT8.
+void put_params(PackedWeight& weight, std::int64_t panel, std::int64_t group, CounterRng& rng) {
+  const WeightView& w = weight.view();
+  std::uint8_t* at = weight.params() + panel * w.panel_param_bytes() + w.group_offset(group);
+  std::uint8_t* super = weight.params() + panel * w.panel_param_bytes() + w.super_offset(group);
+  const auto zero = [&] { return static_cast<std::uint8_t>(rng.below(std::uint64_t{1} << code_bits(w.codes))); };
+  for (std::int64_t lane = 0; lane < kPanelOutputs; ++lane) {
+    const double scale = 0.001 + rng.uniform();
+    switch (w.groups) {
+      case Groups::two_level: {
+        const int z = zero();
+        int s = 1 + static_cast<int>(rng.below(16));
+        while (!codec::fits_int8(s, z, 4)) --s;
+        at[lane] = static_cast<std::uint8_t>(z | (s - 1) << 4);
+        break;
+      }
+      case Groups::f16:
+        put_half(at, lane, scale);
+        at[32 + lane] = zero();
+        break;
+      case Groups::f16_fixed: put_half(at, lane, -scale); break;
+      case Groups::f16_min:
+        put_half(at, lane, scale);
+        put_half(at, kPanelOutputs + lane, rng.normal());
+        break;
+      case Groups::f32: {
+        const auto real = static_cast<float>(scale);
+        std::memcpy(at + 4 * lane, &real, sizeof real);
+        at[64 + lane] = zero();
+        break;
+      }
+      case Groups::k_scale:
+        put_half(super, lane, scale);
+        at[lane] = static_cast<std::uint8_t>(rng.below(256));
+        break;
+      case Groups::k_min:
+        put_half(super, lane, scale);
+        put_half(super, kPanelOutputs + lane, rng.normal());
+        at[lane] = static_cast<std::uint8_t>(rng.below(256));
+        at[kPanelOutputs + lane] = static_cast<std::uint8_t>(rng.below(256));
+        break;
+    }
+  }
 }
 
 PackedWeight make_weight(const Kind& kind, std::int64_t rows, std::int64_t cols, std::int64_t group_size, Data data,
@@ -43,46 +98,29 @@ PackedWeight make_weight(const Kind& kind, std::int64_t rows, std::int64_t cols,
   WeightView shape;
   shape.codes = kind.codes;
   shape.groups = kind.groups;
-  shape.fixed_zero = kind.codes == Codes::u4 ? 8 : 128;
+  shape.fixed_zero = static_cast<std::uint8_t>(1 << (code_bits(kind.codes) - 1));
+  if (kind.codes == Codes::u4_table) {
+    shape.fixed_zero = 127;
+    for (std::uint8_t& entry : shape.table) entry = static_cast<std::uint8_t>(extreme(data, rng, 0, 255, rng.below(2)));
+  }
   shape.rows = rows;
   shape.cols = cols;
   shape.group_size = group_size == -1 ? (cols + 63) / 64 * 64 : group_size;
   PackedWeight weight = std::move(PackedWeight::make(shape)).value();
-  const int max_code = kind.codes == Codes::u4 ? 15 : 255;
+  const int max_code = (1 << code_bits(kind.codes)) - 1;
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(cols));
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t k = 0; k < cols; ++k)
       codes[static_cast<std::size_t>(k)] = static_cast<std::uint8_t>(extreme(data, rng, 0, max_code, k + row));
     put_row_codes(weight, row, codes.data());
+    for (std::int64_t k = 0; k < cols; ++k) {
+      const int code = codes[static_cast<std::size_t>(k)];
+      EXPECT_EQ(code_of(weight.view(), row, k), kind.codes == Codes::u4_table ? shape.table[code] : code);
+    }
   }
-  // Every byte pattern that is a finite parameter; two levels as the format allows them, so that no code leaves INT8.
   const WeightView& w = weight.view();
-  const std::int64_t bytes = w.panels() * w.num_groups() * group_bytes(kind.groups);
-  for (std::int64_t i = 0; i < bytes; ++i) {
-    int value = static_cast<int>(rng.below(256));
-    if (kind.groups == Groups::two_level) {
-      int zero = value & 15;
-      int scale = (value >> 4) + 1;
-      while (!codec::fits_int8(scale, zero, 4)) --scale;
-      value = zero | (scale - 1) << 4;
-    }
-    if (kind.groups != Groups::two_level && kind.codes == Codes::u4)
-      value &= 15;  // zero points; scales are overwritten below
-    weight.params()[i] = static_cast<std::uint8_t>(value);
-  }
-  const std::int64_t group = group_bytes(kind.groups);
-  for (std::int64_t g = 0; g < w.panels() * w.num_groups(); ++g) {
-    std::uint8_t* at = weight.params() + g * group;
-    for (std::int64_t lane = 0; lane < kPanelOutputs; ++lane) {
-      const float scale = static_cast<float>(0.001 + rng.uniform());
-      const std::uint16_t half = float_to_f16(scale);
-      const std::uint16_t minimum = float_to_f16(static_cast<float>(rng.normal()));
-      if (kind.groups == Groups::f32) std::memcpy(at + 4 * lane, &scale, 4);
-      if (kind.groups == Groups::f16 || kind.groups == Groups::f16_fixed || kind.groups == Groups::f16_min)
-        std::memcpy(at + 2 * lane, &half, 2);
-      if (kind.groups == Groups::f16_min) std::memcpy(at + 32 + 2 * lane, &minimum, 2);
-    }
-  }
+  for (std::int64_t panel = 0; panel < w.panels(); ++panel)
+    for (std::int64_t g = 0; g < w.num_groups(); ++g) put_params(weight, panel, g, rng);
   if (kind.groups == Groups::two_level)
     for (std::int64_t row = 0; row < rows; ++row) weight.row_scales()[row] = static_cast<float>(0.001 + rng.uniform());
   return weight;
@@ -92,25 +130,32 @@ struct Rows {
   std::vector<std::int8_t> codes;
   std::vector<float> scales;
   std::vector<std::int32_t> sums;
+  std::vector<std::int32_t> totals;
   RowsView view;
 
-  Rows(std::int64_t num_rows, std::int64_t cols, Data data, CounterRng& rng) {
+  // Sums of 16, or of whole groups where num_rows is odd: kernels take both.
+  Rows(std::int64_t num_rows, std::int64_t cols, std::int64_t group_size, Data data, CounterRng& rng) {
     view.stride = (cols + 63) / 64 * 64;
+    view.sum_inputs = num_rows % 2 == 0 ? 16 : group_size;
+    view.sums_stride = (view.stride + view.sum_inputs - 1) / view.sum_inputs;
     view.num_rows = num_rows;
     codes.resize(static_cast<std::size_t>(num_rows * view.stride));
     scales.resize(static_cast<std::size_t>(num_rows));
-    sums.resize(static_cast<std::size_t>(num_rows * view.stride / kSumInputs));
+    sums.resize(static_cast<std::size_t>(num_rows * view.sums_stride));
+    totals.resize(static_cast<std::size_t>(num_rows));
     for (std::int64_t m = 0; m < num_rows; ++m) {
       scales[static_cast<std::size_t>(m)] = static_cast<float>(0.01 + rng.uniform());
       for (std::int64_t k = 0; k < cols; ++k) {
         const int code = extreme(data, rng, -127, 127, k);
         codes[static_cast<std::size_t>(m * view.stride + k)] = static_cast<std::int8_t>(code);
-        sums[static_cast<std::size_t>((m * view.stride + k) / kSumInputs)] += code;
+        sums[static_cast<std::size_t>(m * view.sums_stride + k / view.sum_inputs)] += code;
+        totals[static_cast<std::size_t>(m)] += code;
       }
     }
     view.codes = codes.data();
     view.scales = scales.data();
     view.sums = sums.data();
+    view.totals = totals.data();
   }
 };
 
@@ -133,7 +178,7 @@ std::int64_t compare_all(const Kind& kind, std::int64_t rows, std::int64_t cols,
                          std::int64_t num_rows, Data data) {
   CounterRng rng(static_cast<std::uint64_t>(rows * 1000003 + cols * 131 + num_rows), "packed");
   const PackedWeight weight = make_weight(kind, rows, cols, group_size, data, rng);
-  const Rows x(num_rows, cols, data == Data::alternating ? Data::alternating : data, rng);
+  const Rows x(num_rows, cols, weight.view().group_size, data, rng);
   const std::int64_t first = rows > 40 ? 1 : 0;
   const std::vector<float> expected = run(variants().back().few, weight.view(), x.view, first, panels_of(rows));
   for (const Variant& variant : variants()) {
@@ -154,10 +199,12 @@ TEST(Packed, EveryVariantGivesTheBitsOfTheReference) {
   std::int64_t cases = 0;
   for (const Kind& kind : kinds())
     for (const Data data : all_data())
-      for (const std::int64_t group : {32, 64, 128, -1})
+      for (const std::int64_t group : {16, 32, 64, 128, -1}) {
+        if (has_super(kind.groups) && (group < 0 || group > 32)) continue;
         for (const std::int64_t cols : {1, 31, 33, 64, 65, 96, 130, 192, 577})
           for (const std::int64_t num_rows : {1, 2, 3, 8, 9, 17})
             cases += compare_all(kind, 33, cols, group, num_rows, data);
+      }
   EXPECT_GT(cases, 1'000'000);
 }
 
@@ -180,8 +227,8 @@ TEST(Packed, LongestRowsDoNotOverflow) {
 TEST(Packed, FollowsTheDefinition) {
   for (const Kind& kind : kinds()) {
     CounterRng rng(7, "definition");
-    const PackedWeight weight = make_weight(kind, 19, 200, 64, Data::random, rng);
-    const Rows x(3, 200, Data::random, rng);
+    const PackedWeight weight = make_weight(kind, 19, 200, has_super(kind.groups) ? 16 : 64, Data::random, rng);
+    const Rows x(3, 200, weight.view().group_size, Data::random, rng);
     const std::vector<float> out = run(variants().back().few, weight.view(), x.view, 0, 2);
     for (std::int64_t m = 0; m < 3; ++m)
       for (std::int64_t n = 0; n < 19; ++n) {
@@ -233,7 +280,7 @@ TEST(Packed, PackingLosesNothing) {
   sys::ThreadPool pool(2);
   for (const int bits : {2, 3, 4, 8})
     for (const bool levels : {false, true})
-      for (const std::int64_t group : {32, 64, 128, 150}) {
+      for (const std::int64_t group : {16, 32, 64, 128, 150}) {
         if (levels && bits != 4) continue;
         const codec::IntegerMatrix matrix = integer_matrix(bits, 37, 150, group, levels);
         const Result<PackedWeight> weight = pack(matrix, pool);

@@ -12,7 +12,8 @@ using simd::broadcast;
 using simd::F32x16;
 
 constexpr std::int64_t kLanes = 16;
-constexpr std::int64_t kSummed = 32;
+constexpr std::int64_t kSummed = 16;
+static_assert(kSummed == kLanes);
 
 struct Magnitude {
   float largest;
@@ -65,12 +66,8 @@ void quantize(const float* x, std::int64_t size, std::int64_t stride, const Row&
   if (!usable(m, kMost, stride, out)) return;
   *out.scale = m.largest / kMost;
   const F32x16 inverse = broadcast(kMost / m.largest);
-  for (std::int64_t i = 0; i < stride; i += kSummed) {
-    std::int32_t sum = 0;
-    for (std::int64_t j = i; j < i + kSummed; j += kLanes)
-      sum += store_codes(to_levels(load_or_zero(x, j, size), inverse, kMost), out.codes + j);
-    out.sums[i / kSummed] = sum;
-  }
+  for (std::int64_t i = 0; i < stride; i += kSummed)
+    out.sums[i / kSummed] = store_codes(to_levels(load_or_zero(x, i, size), inverse, kMost), out.codes + i);
 }
 
 void split(const float* x, std::int64_t size, std::int64_t stride, const Row& high, const Row& low) noexcept {
@@ -83,17 +80,11 @@ void split(const float* x, std::int64_t size, std::int64_t stride, const Row& hi
   const F32x16 inverse = broadcast(kMost / m.largest);
   const F32x16 base = broadcast(kBase);
   for (std::int64_t i = 0; i < stride; i += kSummed) {
-    std::int32_t high_sum = 0;
-    std::int32_t low_sum = 0;
-    for (std::int64_t j = i; j < i + kSummed; j += kLanes) {
-      // |v| <= 32512: v / 255 is not within rounding of a half (255 is odd), so high is exact and |low| <= 127.
-      const F32x16 v = to_levels(load_or_zero(x, j, size), inverse, kMost);
-      const F32x16 h = simd::round_nearest(v / base);
-      high_sum += store_codes(h, high.codes + j);
-      low_sum += store_codes(v - h * base, low.codes + j);
-    }
-    high.sums[i / kSummed] = high_sum;
-    low.sums[i / kSummed] = low_sum;
+    // |v| <= 32512: v / 255 is not within rounding of a half (255 is odd), so high is exact and |low| <= 127.
+    const F32x16 v = to_levels(load_or_zero(x, i, size), inverse, kMost);
+    const F32x16 h = simd::round_nearest(v / base);
+    high.sums[i / kSummed] = store_codes(h, high.codes + i);
+    low.sums[i / kSummed] = store_codes(v - h * base, low.codes + i);
   }
 }
 

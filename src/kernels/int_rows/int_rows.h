@@ -1,6 +1,6 @@
 // Rows of floats into INT8 codes for kernels/packed: what enters every linear of the integer runtime.
 //
-// Layout   x [size], any address; codes [stride], stride a multiple of 64 and at least size, 0 past size; sums [stride / 32]: of 32 codes
+// Layout   x [size], any address; codes [stride], stride a multiple of 64 and at least size, 0 past size; sums [stride / 16]: of 16 codes
 // quantize one part   a = max |x|, scale = a / 127, inverse = 127 / a, code = round(x * inverse) clamped to [-127, 127], ties to even: the
 //                     values of runtime/simulated.h
 // split    two parts  inverse = 32512 / a, v = round(x * inverse) clamped to [-32512, 32512], v = 255 high + low with both in [-127, 127];

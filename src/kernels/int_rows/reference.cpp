@@ -20,13 +20,13 @@ float magnitude_of(const float* x, std::int64_t size) {
 
 void clear(std::int64_t stride, const Row& out) {
   for (std::int64_t i = 0; i < stride; ++i) out.codes[i] = 0;
-  for (std::int64_t i = 0; i < stride / 32; ++i) out.sums[i] = 0;
+  for (std::int64_t i = 0; i < stride / 16; ++i) out.sums[i] = 0;
   *out.scale = 0.0F;
 }
 
 void put(const Row& out, std::int64_t i, float code) {
   out.codes[i] = static_cast<std::int8_t>(code);
-  out.sums[i / 32] += static_cast<std::int32_t>(code);
+  out.sums[i / 16] += static_cast<std::int32_t>(code);
 }
 
 float level(float x, float inverse, float most) {

@@ -66,8 +66,8 @@ QUERNEL_INLINE void add_quads(const std::uint8_t* at, std::int64_t num_quads, co
     for (std::int64_t j = 0; j < pairs; ++j) {
       simd::prefetch(at + j * 64 + kPrefetchAhead);
       const Bytes both = simd::load_bytes(at + j * 64);
-      add_quad<kRows>(rows, j, simd::low_nibbles(both), dots);
-      add_quad<kRows>(rows, j + pairs, simd::high_nibbles(both), dots);
+      add_quad<kRows>(rows, j, simd::move_bits<0, 15>(both), dots);
+      add_quad<kRows>(rows, j + pairs, simd::move_bits<4, 15>(both), dots);
     }
   }
 }

@@ -1,239 +1,302 @@
-// packed for few rows: codes go from the nibbles straight into the dot product. Included by instruction-set files after one
-// simd/i8_*.h and after kMaxRows, the rows that one pass over the weight serves (their sums must fit the registers).
+// packed for few rows: codes go from their planes straight into the dot product. Included by instruction-set files after one
+// simd/i8_*.h and after kMaxRows, the rows that one pass over two panels serves (4: no such pass), and kMaxSums, the sums that
+// fit the registers beside codes and activations.
 //
-// Bound by reading the weight as long as rows are few. A tile's low and high half are summed apart: they are two groups where
-// group_size is 32, and two independent chains where it is not.
+// Bound by reading the weight as long as rows are few. The parts of a tile are summed apart: they are groups of their own where
+// group_size is 16 or 32, and two independent chains where it is not.
 #pragma once
 
 #include "kernels/packed/groups.h"
+#include "kernels/packed/tile_codes.h"
 
 namespace quernel::kernels::packed {
 namespace {
 
-constexpr std::int64_t kUnitBytes = 64;
-constexpr std::int64_t kUnits = 8;             // of half a tile
-constexpr std::int64_t kPrefetchAhead = 2048;  // bytes; 1,024 to 8,192 measured alike
+constexpr int kRowsOfSmallGroups = 4;
 
-enum class Part { both, low, high };  // of a tile: its first 32 inputs, its last 32
-
-// take(quad, codes) for the quads of a part, reading the tile from its start to its end: two streams half a kilobyte apart halve the
-// rate at which memory is read (measured). Inlined by force down to here: sums that stay in memory cost two thirds of the speed.
-template <Codes kCodes, Part kPart, class Take>
-QUERNEL_INLINE void for_each_quad(const std::uint8_t* tile, const Take& take) {
-  if constexpr (kCodes == Codes::u4) {
-#pragma GCC unroll 8
-    for (std::int64_t j = 0; j < kUnits; ++j) {
-      const Bytes both = simd::load_bytes(tile + j * kUnitBytes);
-      simd::prefetch(tile + j * kUnitBytes + kPrefetchAhead);
-      if constexpr (kPart != Part::high) take(j, simd::low_nibbles(both));
-      if constexpr (kPart != Part::low) take(j + kUnits, simd::high_nibbles(both));
-    }
-  } else {
-    constexpr std::int64_t kFirst = kPart == Part::high ? kUnits : 0;
-    constexpr std::int64_t kEnd = kPart == Part::low ? kUnits : 2 * kUnits;
-#pragma GCC unroll 16
-    for (std::int64_t j = kFirst; j < kEnd; ++j) {
-      simd::prefetch(tile + j * kUnitBytes + kPrefetchAhead);
-      take(j, simd::load_bytes(tile + j * kUnitBytes));
-    }
-  }
-}
-
-template <int kRows>
-struct Halves {
-  Ints low[kRows], high[kRows];
-};
-
-// What multiplies a tile: rows of x at its inputs, kRows of them.
+// What multiplies a tile: rows of x at its inputs.
 struct TileRows {
   const std::int8_t* x;
   std::int64_t stride;
 };
 
-template <int kRows, class Sums>
-QUERNEL_INLINE void add_quad(const TileRows& rows, std::int64_t quad, Bytes codes, Sums& sums) {
-  for (int m = 0; m < kRows; ++m)
-    sums[m] = simd::dot_add(sums[m], codes, simd::load_quad(rows.x + m * rows.stride + 4 * quad));
-}
-
-// sums += this tile's products of the codes as they are.
-template <Codes kCodes, int kRows>
-QUERNEL_INLINE void add_raw_tile(const std::uint8_t* tile, const TileRows& rows, Halves<kRows>& sums) {
-  const auto run = [&](auto& low, auto& high) QUERNEL_INLINE_LAMBDA {
-    for_each_quad<kCodes, Part::both>(tile, [&](std::int64_t quad, Bytes codes) QUERNEL_INLINE_LAMBDA {
-      add_quad<kRows>(rows, quad, codes, quad < kUnits ? low : high);
-    });
-  };
-  if constexpr (kCodes == Codes::u4 && simd::kWidensByTile) {
-    decltype(simd::zero_shorts()) low[kRows], high[kRows];
-    for (int m = 0; m < kRows; ++m) low[m] = high[m] = simd::zero_shorts();
-    run(low, high);
-    for (int m = 0; m < kRows; ++m) {
-      sums.low[m] = sums.low[m] + simd::widen(low[m]);
-      sums.high[m] = sums.high[m] + simd::widen(high[m]);
-    }
-  } else {
-    run(sums.low, sums.high);
-  }
-}
-
-// low and high may be the same sums.
-template <Codes kCodes, class Policy, int kRows, Part kPart>
-QUERNEL_INLINE void add_prepared_tile(const std::uint8_t* tile, const TileRows& rows, const Policy& of_low,
-                                      const Policy& of_high, Ints (&low)[kRows], Ints (&high)[kRows]) {
-  for_each_quad<kCodes, kPart>(tile, [&](std::int64_t quad, Bytes codes) QUERNEL_INLINE_LAMBDA {
-    add_quad<kRows>(rows, quad, (quad < kUnits ? of_low : of_high).prepare(codes), quad < kUnits ? low : high);
-  });
-}
-
-// kRows rows of x from `row` on, kIntLanes outputs from lane `first` of the panel on.
-template <Codes kCodes, class Policy, int kRows>
-struct PanelRows {
-  static constexpr bool kPrepared = Policy::kPrepares && !simd::kWidensByTile && kRows > 2;
+// What is computed at once: kRows rows of x from `row` on, outputs of kPanels panels, kIntLanes of each from lane `first` on.
+template <Codes kCodes, class Policy, int kRows, int kPanels>
+struct Block {
+  static constexpr bool kShort = simd::kWidensByTile && is_tiny(kCodes);
+  // Preparing costs instructions a register of codes: from three rows on it saves more. Without a dot product of large bytes, never.
+  static constexpr bool kPrepared =
+      Policy::kPrepares && !simd::kWidensByTile && (kRows > 2 || (!Policy::kChangesCodes && !Policy::kRunsOn));
   static constexpr bool kRunsOn = kPrepared && Policy::kRunsOn;
-  // Sums over groups and of two halves do not fit the registers together: one half after the other, or both in one sum.
-  static constexpr bool kOneSum = kPrepared && kRows > 5;
+  // Two sums for a long group hide the latency of the dot product, where there are registers for them.
+  static constexpr int kChains = (kPrepared && kRows > 5) || kPanels > 1 ? 1 : 2;
+  template <int kCount>
+  using Sums = Ints[kCount][kPanels][kRows];
+  template <int kCount>
+  using Policies = Policy[kCount][kPanels];
+  using Total = typename Policy::Sum[kPanels][kRows];
 
   const Args& args;
   std::int64_t panel, first, row;
   const WeightView& w = args.weight;
   std::int64_t num_tiles = w.tiles();
   std::int64_t num_groups = w.num_groups();
+  std::int64_t panel_params = w.panel_param_bytes();
   const std::uint8_t* codes = w.code_bytes + panel * num_tiles * tile_bytes(kCodes) + 4 * first;
-  const std::uint8_t* params = w.param_bytes + panel * num_groups * group_bytes(Policy::kGroups);
+  const std::uint8_t* params = w.param_bytes + panel * panel_params;
   const std::int8_t* x = args.x.codes + row * args.x.stride;
-  std::int64_t sums_stride = args.x.stride / kSumInputs;
-  const std::int32_t* x_sums = args.x.sums + row * sums_stride;
+  GroupSums x_sums{args, row};
+  Bytes table = simd::repeat_table(w.table);
 
+  // call(Index panel, Index row)
+  template <class Call>
+  QUERNEL_INLINE static void for_all(const Call& call) {
+    simd::for_each<kPanels>([&](auto p) QUERNEL_INLINE_LAMBDA {
+      simd::for_each<kRows>([&](auto m) QUERNEL_INLINE_LAMBDA { call(p, m); });
+    });
+  }
+  template <int kPanel>
   [[nodiscard]] QUERNEL_INLINE Policy policy(std::int64_t group) const {
-    return Policy(w, params + group * group_bytes(Policy::kGroups), first);
+    return Policy(w, params + kPanel * panel_params, group, first);
   }
-  [[nodiscard]] QUERNEL_INLINE std::int32_t x_sum(int m, std::int64_t from, std::int64_t to) const {
-    return sum_of(x_sums + m * sums_stride, from, to);
+  [[nodiscard]] QUERNEL_INLINE TileRows rows_of(std::int64_t tile) const {
+    return {x + tile * kTileInputs, args.x.stride};
+  }
+  template <int kPanel>
+  [[nodiscard]] QUERNEL_INLINE TilePlace tile_of(std::int64_t tile) const {
+    const std::int64_t panel_bytes = num_tiles * tile_bytes(kCodes);
+    const std::int64_t offset = tile * tile_bytes(kCodes);
+    const std::uint8_t* at = codes + kPanel * panel_bytes + offset;
+    if constexpr (kPanels == 1) return {at, at + kPrefetchAhead};
+    // Behind a panel's end comes its neighbour, which is being read: what this stream reads next lies behind that one.
+    const std::int64_t distance = kPrefetchAhead < panel_bytes ? kPrefetchAhead : panel_bytes;
+    return {at, at + distance + (offset + distance < panel_bytes ? 0 : (kPanels - 1) * panel_bytes)};
   }
 
-  template <Part kPart>
-  QUERNEL_INLINE void add_tile(std::int64_t tile, const Policy& of_low, const Policy& of_high,
-                               Halves<kRows>& sums) const {
-    const TileRows rows{x + tile * kTileInputs, args.x.stride};
-    const std::uint8_t* at = codes + tile * tile_bytes(kCodes);
-    if constexpr (kOneSum)
-      add_prepared_tile<kCodes, Policy, kRows, kPart>(at, rows, of_low, of_high, sums.low, sums.low);
-    else if constexpr (kPrepared)
-      add_prepared_tile<kCodes, Policy, kRows, kPart>(at, rows, of_low, of_high, sums.low, sums.high);
-    else
-      add_raw_tile<kCodes, kRows>(at, rows, sums);
+  // sums of the quads [kFirst, kEnd) of a tile, in equal parts; policies of the kGroups equal parts of the whole tile.
+  template <int kFirst, int kEnd, int kParts, int kGroups>
+  QUERNEL_INLINE void add_tile(std::int64_t tile, const Policies<kGroups>& policies, Sums<kParts>& sums) const {
+    const TileRows rows = rows_of(tile);
+    const auto take = [&](auto quad, const Bytes(&all)[kPanels]) QUERNEL_INLINE_LAMBDA {
+      constexpr int kQuad = decltype(quad)::value;
+      constexpr int kPart = (kQuad - kFirst) * kParts / (kEnd - kFirst);
+      Bytes ready[kPanels];
+      simd::for_each<kPanels>([&](auto p) QUERNEL_INLINE_LAMBDA {
+        ready[p] = all[p];
+        if constexpr (kPrepared) ready[p] = policies[kQuad * kGroups / kQuads][p].prepare(all[p]);
+      });
+      simd::for_each<kRows>([&](auto m) QUERNEL_INLINE_LAMBDA {
+        const std::int32_t value = simd::load_quad(rows.x + m * rows.stride + 4 * kQuad);
+        simd::for_each<kPanels>([&](auto p) QUERNEL_INLINE_LAMBDA {
+          if constexpr (is_small(kCodes) && !kPrepared)
+            sums[kPart][p][m] = simd::dot_add_small(sums[kPart][p][m], ready[p], value);
+          else
+            sums[kPart][p][m] = simd::dot_add(sums[kPart][p][m], ready[p], value);
+        });
+      });
+    };
+    TilePlace tiles[kPanels];
+    simd::for_each<kPanels>([&](auto p) QUERNEL_INLINE_LAMBDA { tiles[p] = tile_of<decltype(p)::value>(tile); });
+    for_each_quad<kCodes, kFirst, kEnd, kPanels>(tiles, table, take);
   }
-  // Sums of inputs [from, to) begin; those of [middle, to) in the high half, where there is one.
-  QUERNEL_INLINE void begin(Halves<kRows>& sums, std::int64_t from, std::int64_t middle, std::int64_t to) const {
-    for (int m = 0; m < kRows; ++m) {
-      sums.low[m] = kPrepared ? Policy::start(w, x_sum(m, from, middle)) : simd::zero_ints();
-      if constexpr (!kOneSum) sums.high[m] = kPrepared ? Policy::start(w, x_sum(m, middle, to)) : simd::zero_ints();
-    }
+  // The same of tiny codes in sums of 16 bits (simd/i8_avx2.h): at most eight quads a part.
+  template <int kParts>
+  QUERNEL_INLINE void add_short(std::int64_t tile, Sums<kParts>& sums) const {
+    static_assert(kParts >= 2 && kPanels == 1);
+    const TileRows rows = rows_of(tile);
+    decltype(simd::zero_shorts()) shorts[kParts][kRows];
+    simd::for_each<kParts>([&](auto part) QUERNEL_INLINE_LAMBDA {
+      simd::for_each<kRows>([&](auto m) QUERNEL_INLINE_LAMBDA { shorts[part][m] = simd::zero_shorts(); });
+    });
+    const TilePlace tiles[1] = {tile_of<0>(tile)};
+    for_each_quad<kCodes, 0, kQuads, 1>(tiles, table, [&](auto quad, const Bytes(&all)[1]) QUERNEL_INLINE_LAMBDA {
+      constexpr int kQuad = decltype(quad)::value;
+      constexpr int kPart = kQuad * kParts / kQuads;
+      simd::for_each<kRows>([&](auto m) QUERNEL_INLINE_LAMBDA {
+        shorts[kPart][m] =
+            simd::dot_add(shorts[kPart][m], all[0], simd::load_quad(rows.x + m * rows.stride + 4 * kQuad));
+      });
+    });
+    simd::for_each<kParts>([&](auto part) QUERNEL_INLINE_LAMBDA {
+      simd::for_each<kRows>(
+          [&](auto m) QUERNEL_INLINE_LAMBDA { sums[part][0][m] = sums[part][0][m] + simd::widen(shorts[part][m]); });
+    });
   }
-  [[nodiscard]] QUERNEL_INLINE static Ints whole(const Halves<kRows>& sums, int m) {
-    if constexpr (kOneSum)
-      return sums.low[m];
-    else
-      return sums.low[m] + sums.high[m];
-  }
-  template <class Dot>
-  QUERNEL_INLINE void add_group(typename Policy::Sum (&total)[kRows], const Policy& group, const Dot& dot,
-                                std::int64_t from, std::int64_t to) const {
-    for (int m = 0; m < kRows; ++m) {
-      if constexpr (kRunsOn)
-        total[m] = total[m] + dot(m);
-      else if constexpr (kPrepared)
-        total[m] = group.add_prepared(total[m], dot(m), x_sum(m, from, to));
+
+  // Sums of a group begin.
+  QUERNEL_INLINE void begin(Ints (&sums)[kPanels][kRows], std::int64_t group) const {
+    for_all([&](auto p, auto m) QUERNEL_INLINE_LAMBDA {
+      if constexpr (kPrepared)
+        sums[p][m] = Policy::start(w, x_sums.of(m, group));
       else
-        total[m] = group.add(total[m], dot(m), x_sum(m, from, to));
-    }
+        sums[p][m] = simd::zero_ints();
+    });
+  }
+  // They join those of the row.
+  QUERNEL_INLINE void add_group(Total& total, const Policy (&policies)[kPanels], const Ints (&dots)[kPanels][kRows],
+                                std::int64_t group) const {
+    for_all([&](auto p, auto m) QUERNEL_INLINE_LAMBDA {
+      if constexpr (kRunsOn)
+        total[p][m] = total[p][m] + dots[p][m];
+      else if constexpr (kPrepared)
+        total[p][m] = policies[p].add_prepared(total[p][m], dots[p][m], x_sums.of(m, group));
+      else
+        total[p][m] = policies[p].add(total[p][m], dots[p][m], x_sums.of(m, group));
+    });
   }
 
-  QUERNEL_INLINE void run_half_tiles(typename Policy::Sum (&total)[kRows]) const {  // groups of 32: two a tile
-    Halves<kRows> sums;
+  // Groups of 64 / kGroups inputs: kGroups in a tile, [kFirst, kEnd) of them in one go.
+  template <int kGroups, int kFirst, int kEnd>
+  QUERNEL_INLINE void add_part(Total& total, std::int64_t t, const Policies<kGroups>& policies) const {
+    constexpr int kParts = kEnd - kFirst;
+    Sums<kParts> sums;
+    simd::for_each<kParts>([&](auto part) QUERNEL_INLINE_LAMBDA { begin(sums[part], t * kGroups + kFirst + part); });
+    if constexpr (kShort && kParts == kGroups)
+      add_short(t, sums);
+    else
+      add_tile<kFirst * kQuads / kGroups, kEnd * kQuads / kGroups>(t, policies, sums);
+    simd::for_each<kParts>([&](auto part) QUERNEL_INLINE_LAMBDA {
+      const std::int64_t group = t * kGroups + kFirst + part;
+      // Past the last group: no inputs, and no parameters.
+      if (group < num_groups) add_group(total, policies[kFirst + part], sums[part], group);
+    });
+  }
+  template <int kGroups>
+  QUERNEL_INLINE void run_small_groups(Total& total) const {
+    // Sums, and what prepares codes, that fit the registers.
+    constexpr int kRoom = kPrepared && Policy::kChangesCodes ? 10 : kMaxSums;
     for (std::int64_t t = 0; t < num_tiles; ++t) {
-      const std::int64_t from = t * kTileInputs;
-      const std::int64_t middle = from + kSumInputs;
-      const std::int64_t to = from + kTileInputs;
-      const bool both = 2 * t + 1 < num_groups;
-      const Policy of_low = policy(2 * t);
-      const Policy of_high = policy(both ? 2 * t + 1 : 2 * t);
-      if constexpr (kOneSum) {
-        begin(sums, from, middle, middle);
-        add_tile<Part::low>(t, of_low, of_low, sums);
-        add_group(total, of_low, [&](int m) QUERNEL_INLINE_LAMBDA { return sums.low[m]; }, from, middle);
-        if (!both) return;
-        begin(sums, middle, to, to);
-        add_tile<Part::high>(t, of_high, of_high, sums);
-        add_group(total, of_high, [&](int m) QUERNEL_INLINE_LAMBDA { return sums.low[m]; }, middle, to);
-      } else {
-        begin(sums, from, middle, to);
-        add_tile<Part::both>(t, of_low, of_high, sums);
-        add_group(total, of_low, [&](int m) QUERNEL_INLINE_LAMBDA { return sums.low[m]; }, from, middle);
-        if (both) add_group(total, of_high, [&](int m) QUERNEL_INLINE_LAMBDA { return sums.high[m]; }, middle, to);
-      }
+      Policies<kGroups> policies;
+      simd::for_each<kGroups>([&](auto g) QUERNEL_INLINE_LAMBDA {
+        const std::int64_t group = t * kGroups + g < num_groups ? t * kGroups + g : num_groups - 1;
+        simd::for_each<kPanels>([&](auto p)
+                                    QUERNEL_INLINE_LAMBDA { policies[g][p] = policy<decltype(p)::value>(group); });
+      });
+      if constexpr (kGroups * kRows * kPanels <= kRoom)
+        add_part<kGroups, 0, kGroups>(total, t, policies);
+      else
+        simd::for_each<kGroups>([&](auto g) QUERNEL_INLINE_LAMBDA {
+          add_part<kGroups, decltype(g)::value, decltype(g)::value + 1>(total, t, policies);
+        });
     }
   }
 
-  QUERNEL_INLINE void run_tiles(typename Policy::Sum (&total)[kRows]) const {
+  QUERNEL_INLINE void add_whole_tile(std::int64_t t, const Policies<1>& group, Sums<kChains>& sums) const {
+    if constexpr (kShort)
+      add_short(t, sums);
+    else
+      add_tile<0, kQuads>(t, group, sums);
+  }
+  QUERNEL_INLINE void run_tiles(Total& total) const {  // groups of whole tiles
     const std::int64_t group_tiles = w.group_size / kTileInputs;
-    Halves<kRows> sums;
-    if constexpr (kRunsOn) begin(sums, 0, num_tiles * kTileInputs, num_tiles * kTileInputs);
+    Sums<kChains> sums;
+    const auto clear_second = [&]() QUERNEL_INLINE_LAMBDA {
+      if constexpr (kChains > 1)
+        for_all([&](auto p, auto m) QUERNEL_INLINE_LAMBDA { sums[1][p][m] = simd::zero_ints(); });
+    };
+    const auto join = [&]() QUERNEL_INLINE_LAMBDA {
+      if constexpr (kChains > 1)
+        for_all([&](auto p, auto m) QUERNEL_INLINE_LAMBDA { sums[0][p][m] = sums[0][p][m] + sums[1][p][m]; });
+    };
+    if constexpr (kRunsOn) {
+      for_all([&](auto p, auto m) QUERNEL_INLINE_LAMBDA { sums[0][p][m] = Policy::start(w, args.x.totals[row + m]); });
+      clear_second();
+    }
     for (std::int64_t g = 0; g < num_groups; ++g) {
       const std::int64_t from = g * group_tiles;
       const std::int64_t to = from + group_tiles < num_tiles ? from + group_tiles : num_tiles;
-      const Policy group = policy(g);
-      if constexpr (!kRunsOn) begin(sums, from * kTileInputs, to * kTileInputs, to * kTileInputs);
-      for (std::int64_t t = from; t < to; ++t) add_tile<Part::both>(t, group, group, sums);
-      if constexpr (!kRunsOn)
-        add_group(
-            total, group, [&](int m) QUERNEL_INLINE_LAMBDA { return whole(sums, m); }, from * kTileInputs,
-            to * kTileInputs);
+      Policies<1> group;
+      simd::for_each<kPanels>([&](auto p) QUERNEL_INLINE_LAMBDA { group[0][p] = policy<decltype(p)::value>(g); });
+      if constexpr (!kRunsOn) {
+        begin(sums[0], g);
+        clear_second();
+      }
+      for (std::int64_t t = from; t < to; ++t) add_whole_tile(t, group, sums);
+      if constexpr (!kRunsOn) {
+        join();
+        add_group(total, group[0], sums[0], g);
+      }
     }
-    if constexpr (kRunsOn)
-      for (int m = 0; m < kRows; ++m) total[m] = whole(sums, m);
+    if constexpr (kRunsOn) {
+      join();
+      for_all([&](auto p, auto m) QUERNEL_INLINE_LAMBDA { total[p][m] = sums[0][p][m]; });
+    }
   }
 
   void run() const {
-    typename Policy::Sum total[kRows];
-    for (auto& sum : total) sum = Policy::none();
-    if (w.group_size == kSumInputs)
-      run_half_tiles(total);
-    else
+    Total total;
+    for_all([&](auto p, auto m) QUERNEL_INLINE_LAMBDA { total[p][m] = Policy::none(); });
+    if constexpr (kRows > kRowsOfSmallGroups) {
       run_tiles(total);
-    const std::int64_t output = panel * kPanelOutputs + first;
-    for (int m = 0; m < kRows; ++m)
+    } else {
+      if (w.group_size == 2 * kSumInputs)
+        run_small_groups<2>(total);
+      else if (w.group_size == kSumInputs)
+        run_small_groups<4>(total);
+      else if constexpr (!Policy::kHasSuper)
+        run_tiles(total);
+    }
+    for_all([&](auto p, auto m) QUERNEL_INLINE_LAMBDA {
+      const std::int64_t output = (panel + p) * kPanelOutputs + first;
       store_outputs(w, args.out + (row + m) * args.out_stride, output,
-                    Policy::finish(w, total[m], output, args.x.scales[row + m]));
+                    Policy::finish(w, total[p][m], output, args.x.scales[row + m]));
+    });
   }
 };
 
-// Rows left over by kRows at a time go on with fewer.
+// From five rows on loading activations takes longer than multiplying them, unless two panels share what is loaded. That is compiled
+// for the kinds that quantizing to 4 bits gives; others, and small groups, take four rows at a time, and find the panel's codes in the
+// first-level cache when they come back to them.
+template <class Policy>
+constexpr bool takes_two_panels(Codes codes) {
+  return kMaxRows > kRowsOfSmallGroups && codes == Codes::u4 && !Policy::kIsFixed && !Policy::kHasSuper;
+}
+constexpr std::int64_t kPair = 2;
+constexpr bool is_common(Codes codes) { return codes == Codes::u4 || codes == Codes::u8; }  // others skip three rows
+
+// Rows from `row` on of one panel; rows left over by kRows at a time go on with fewer.
 template <Codes kCodes, class Policy, int kRows>
-void panel_all_rows(const Args& args, std::int64_t panel, std::int64_t first, std::int64_t row) {
-  for (; row + kRows <= args.x.num_rows; row += kRows) PanelRows<kCodes, Policy, kRows>{args, panel, first, row}.run();
+void run_rows(const Args& args, std::int64_t panel, std::int64_t first, std::int64_t row) {
+  for (; row + kRows <= args.x.num_rows; row += kRows) Block<kCodes, Policy, kRows, 1>{args, panel, first, row}.run();
   if constexpr (kRows > 1)
-    if (row < args.x.num_rows) panel_all_rows<kCodes, Policy, kRows - 1>(args, panel, first, row);
+    if (row < args.x.num_rows)
+      run_rows<kCodes, Policy, is_common(kCodes) ? kRows - 1 : kRows / 2>(args, panel, first, row);
+}
+
+// The same of two panels, as long as more than four rows are left.
+template <Codes kCodes, class Policy, int kRows>
+void run_pair(const Args& args, std::int64_t panel, std::int64_t row) {
+  for (; row + kRows <= args.x.num_rows; row += kRows) Block<kCodes, Policy, kRows, 2>{args, panel, 0, row}.run();
+  if constexpr (kRows > kRowsOfSmallGroups + 1) {
+    if (row < args.x.num_rows) run_pair<kCodes, Policy, kRows - 1>(args, panel, row);
+  } else {
+    for (std::int64_t p = panel; p < panel + kPair && row < args.x.num_rows; ++p)
+      run_rows<kCodes, Policy, kRowsOfSmallGroups>(args, p, 0, row);
+  }
+}
+
+template <Codes kCodes, class Policy>
+void few_panels(const Args& args) {
+  std::int64_t panel = args.first_panel;
+  if constexpr (takes_two_panels<Policy>(kCodes)) {
+    if (args.x.num_rows > kRowsOfSmallGroups && args.weight.group_size >= kTileInputs)
+      for (; panel + kPair <= args.end_panel; panel += kPair) run_pair<kCodes, Policy, kMaxRows>(args, panel, 0);
+  }
+  for (; panel < args.end_panel; ++panel)
+    for (std::int64_t first = 0; first < kPanelOutputs; first += kIntLanes)
+      if (panel * kPanelOutputs + first < args.weight.rows)
+        run_rows<kCodes, Policy, kRowsOfSmallGroups>(args, panel, first, 0);
 }
 
 template <Codes kCodes>
 void few_of(const Args& args) {
-  constexpr int kBias = kCodes == Codes::u8 ? simd::kWideByteBias : 0;
-  with_groups<kCodes, kBias>(args.weight.groups, [&](auto tag) {
-    using Policy = typename decltype(tag)::Type;
-    for (std::int64_t panel = args.first_panel; panel < args.end_panel; ++panel)
-      for (std::int64_t first = 0; first < kPanelOutputs; first += kIntLanes)
-        if (panel * kPanelOutputs + first < args.weight.rows)
-          panel_all_rows<kCodes, Policy, kMaxRows>(args, panel, first, 0);
-  });
+  constexpr int kBias = is_small(kCodes) ? 0 : simd::kWideByteBias;
+  with_groups<kCodes, kBias>(args.weight.groups,
+                             [&](auto tag) { few_panels<kCodes, typename decltype(tag)::Type>(args); });
 }
 
 inline void run_few(const Args& args) {
-  if (args.weight.codes == Codes::u4)
-    few_of<Codes::u4>(args);
-  else
-    few_of<Codes::u8>(args);
+  with_codes(args.weight.codes, [&](auto codes) { few_of<decltype(codes)::value>(args); });
 }
 
 }  // namespace

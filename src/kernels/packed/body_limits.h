@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/packed/packed.h"
+#include "kernels/packed/tile_codes.h"
 
 namespace quernel::kernels::packed {
 namespace {
@@ -36,8 +37,10 @@ inline std::int64_t run_spin(std::int64_t rounds) {
 inline std::int64_t run_sweep(const std::uint8_t* from, std::int64_t bytes) {
   constexpr std::int64_t kRegister = 4 * kIntLanes;
   Ints sums[4] = {simd::zero_ints(), simd::zero_ints(), simd::zero_ints(), simd::zero_ints()};
-  for (std::int64_t i = 0; i < bytes; i += 4 * kRegister)
+  for (std::int64_t i = 0; i < bytes; i += 4 * kRegister) {
+    for (std::int64_t line = 0; line < 4 * kRegister; line += 64) simd::prefetch(from + i + line + kPrefetchAhead);
     for (int r = 0; r < 4; ++r) sums[r] = simd::dot_add(sums[r], simd::load_bytes(from + i + r * kRegister), 1);
+  }
   return static_cast<std::int64_t>(first_lane(sums[0] + sums[1] + (sums[2] + sums[3])));
 }
 

@@ -22,9 +22,13 @@ std::int64_t round_up(std::int64_t value, std::int64_t step) { return (value + s
 
 Status check_shape(const WeightView& w) {
   if (w.cols > kMaxInputs) return refuse(fmt::format("{} inputs, {} at most", w.cols, kMaxInputs));
-  const bool halves = w.group_size == kSumInputs;
-  if (w.group_size <= 0 || (!halves && w.group_size % kTileInputs != 0))
-    return refuse(fmt::format("groups of {}; 32, multiples of 64 or whole rows can be", w.group_size));
+  if (!is_supported(w.codes, w.groups))
+    return refuse(
+        fmt::format("codes of {} bits with parameters of kind {}", code_bits(w.codes), static_cast<int>(w.groups)));
+  const bool is_part = w.group_size == 16 || w.group_size == 32;
+  const bool has_super = param_bytes_of(w.groups).super > 0;
+  if (w.group_size <= 0 || (!is_part && (has_super || w.group_size % kTileInputs != 0)))
+    return refuse(fmt::format("groups of {}; 16, 32, multiples of 64 or whole rows can be", w.group_size));
   return ok_status();
 }
 
@@ -34,7 +38,7 @@ bool all_halves(const std::vector<float>& scales) {
 
 WeightView shape_of(const codec::IntegerMatrix& m) {
   WeightView w;
-  w.codes = m.bits == 8 ? Codes::u8 : Codes::u4;
+  w.codes = m.bits == 8 ? Codes::u8 : m.bits == 4 ? Codes::u4 : m.bits == 3 ? Codes::u3 : Codes::u2;
   w.rows = m.rows;
   w.cols = m.cols;
   w.group_size = m.group_size >= m.cols ? round_up(m.cols, kTileInputs) : m.group_size;
@@ -62,7 +66,7 @@ void put_half(std::uint8_t* to, std::int64_t lane, float value) {
 
 void put_group(PackedWeight& weight, const codec::IntegerMatrix& m, std::int64_t row, std::int64_t group) {
   const WeightView& w = weight.view();
-  std::uint8_t* to = weight.params() + ((row / kPanelOutputs) * w.num_groups() + group) * group_bytes(w.groups);
+  std::uint8_t* to = weight.params() + (row / kPanelOutputs) * w.panel_param_bytes() + w.group_offset(group);
   const std::int64_t lane = row % kPanelOutputs;
   const auto at = static_cast<std::size_t>(row * m.num_groups() + group);
   switch (w.groups) {
@@ -78,7 +82,7 @@ void put_group(PackedWeight& weight, const codec::IntegerMatrix& m, std::int64_t
       std::memcpy(to + 4 * lane, &m.scales[at], sizeof(float));
       to[64 + lane] = m.zero_points[at];
       break;
-    case Groups::f16_min: QUERNEL_CHECK(false, "no integer matrix has minima");
+    default: QUERNEL_CHECK(false, "no integer matrix has such groups");
   }
 }
 
@@ -90,7 +94,7 @@ Result<PackedWeight> PackedWeight::make(const WeightView& shape) {
   WeightView& w = weight.view_;
   w = shape;
   const std::int64_t codes = w.panels() * w.tiles() * tile_bytes(w.codes);
-  const std::int64_t params = round_up(w.panels() * w.num_groups() * group_bytes(w.groups), 64);
+  const std::int64_t params = round_up(w.panels() * w.panel_param_bytes(), 64);
   const std::int64_t scales = w.groups == Groups::two_level ? w.panels() * kPanelOutputs * 4 : 0;
   QUERNEL_TRY(weight.memory_, sys::HugeBuffer::make(static_cast<std::uint64_t>(codes + params + scales)));
   const auto* start = reinterpret_cast<const std::uint8_t*>(weight.memory_.data());
@@ -125,18 +129,18 @@ Result<PackedWeight> pack(const codec::IntegerMatrix& matrix, sys::ThreadPool& p
 
 void put_row_codes(PackedWeight& weight, std::int64_t row, const std::uint8_t* codes) {
   const WeightView& w = weight.view();
-  std::uint8_t* tile =
-      weight.codes() + (row / kPanelOutputs) * w.tiles() * tile_bytes(w.codes) + 4 * (row % kPanelOutputs);
+  const auto [high, low] = planes_of(w.codes);
+  std::uint8_t* tile = weight.codes() + (row / kPanelOutputs) * w.tiles() * tile_bytes(w.codes);
   for (std::int64_t first = 0; first < w.cols; first += kTileInputs, tile += tile_bytes(w.codes)) {
     const std::int64_t count = std::min(kTileInputs, w.cols - first);
     for (std::int64_t k = 0; k < count; ++k) {
-      const std::int64_t quad = k / 4;
-      if (w.codes == Codes::u8) {
-        tile[quad * 64 + k % 4] = codes[first + k];
-      } else {
-        std::uint8_t& byte = tile[(quad % 8) * 64 + k % 4];
-        byte = static_cast<std::uint8_t>(byte | codes[first + k] << (quad < 8 ? 0 : 4));
-      }
+      const int code = codes[first + k];
+      const auto put = [&](int bits, std::int64_t plane, int value) {
+        const BitsAt at = bits_at(bits, plane, k / 4, 4 * (row % kPanelOutputs) + k % 4);
+        tile[at.byte] = static_cast<std::uint8_t>(tile[at.byte] | value << at.shift);
+      };
+      put(low, plane_bytes(high), code & ((1 << low) - 1));
+      if (high > 0) put(high, 0, code >> low);
     }
   }
 }
@@ -144,7 +148,8 @@ void put_row_codes(PackedWeight& weight, std::int64_t row, const std::uint8_t* c
 float unpack_value(const WeightView& weight, std::int64_t row, std::int64_t col) {
   const GroupParams g = group_of(weight, row, col / weight.group_size);
   const int code = code_of(weight, row, col);
-  if (weight.groups == Groups::f16_min) return static_cast<float>(code) * g.real_scale + g.minimum;
+  if (weight.groups == Groups::f16_min || weight.groups == Groups::k_min)
+    return static_cast<float>(code) * g.real_scale + g.minimum;
   if (weight.groups == Groups::two_level) return weight.row_scales[row] * static_cast<float>(g.scale * (code - g.zero));
   return static_cast<float>(code - g.zero) * g.real_scale;
 }

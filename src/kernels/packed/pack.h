@@ -1,6 +1,6 @@
 // Packs quantized matrices for packed.h, losslessly: unpack_code and unpack_value give back what went in.
 //
-// Takes    2, 3, 4 bits (codes u4) and 8 bits (codes u8); groups of 32, of a multiple of 64, or one a row, in column order
+// Takes    2, 3, 4 and 8 bits; groups of 16, 32, of a multiple of 64, or one a row, in column order
 // Errors   unsupported: other group sizes, act-order, more than kMaxInputs inputs; out_of_memory
 // Threads  rows of panels are packed by the pool
 #pragma once
@@ -38,7 +38,7 @@ class PackedWeight {
 Status check_packable(const codec::IntegerMatrix& matrix);
 Result<PackedWeight> pack(const codec::IntegerMatrix& matrix, sys::ThreadPool& pool);
 
-// Row `row` of a weight: one byte a code into its place. codes [cols].
+// Row `row` of a zeroed weight: one byte a code into its place. codes [cols], of a table the indices.
 void put_row_codes(PackedWeight& weight, std::int64_t row, const std::uint8_t* codes);
 
 // What the formulas of packed.h multiply: the value of one weight.

@@ -22,7 +22,8 @@ float product(const WeightView& w, std::int64_t row, const std::int8_t* x, float
     const GroupParams group = group_of(w, row, g);
     whole += group.scale * (dot - group.zero * sum);
     real = std::fma(static_cast<float>(dot - group.zero * sum), group.real_scale, real);
-    if (w.groups == Groups::f16_min) real = std::fma(static_cast<float>(sum), group.minimum, real);
+    if (w.groups == Groups::f16_min || w.groups == Groups::k_min)
+      real = std::fma(static_cast<float>(sum), group.minimum, real);
   }
   return w.groups == Groups::two_level ? static_cast<float>(whole) * (w.row_scales[row] * x_scale) : real * x_scale;
 }

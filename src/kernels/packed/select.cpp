@@ -4,7 +4,11 @@ namespace quernel::kernels::packed {
 
 namespace {
 
-constexpr std::int64_t kLargeWeight = std::int64_t{1} << 20;  // bytes
+// Which weights few takes two panels at a time of (body_few.h).
+bool has_pairs(const WeightView& w) {
+  const bool is_kind = w.groups == Groups::two_level || w.groups == Groups::f16 || w.groups == Groups::f32;
+  return w.codes == Codes::u4 && is_kind && w.group_size >= kTileInputs;
+}
 
 }  // namespace
 
@@ -20,10 +24,8 @@ std::int64_t scratch_bytes(const WeightView& weight) {
 
 void run(const Args& args) {
   const Variant& variant = pick();
-  // Weights that come from memory are read faster by unpacking than between products: there it pays from fewer rows on.
-  const WeightView& w = args.weight;
-  const bool large = w.panels() * w.tiles() * tile_bytes(w.codes) > kLargeWeight;
-  const bool many = variant.many != nullptr && args.x.num_rows >= (large ? variant.many_from_large : variant.many_from);
+  const std::int64_t from = has_pairs(args.weight) ? variant.many_from : variant.many_from_other;
+  const bool many = variant.many != nullptr && args.x.num_rows >= from;
   (many ? variant.many : variant.few)(args);
 }
 

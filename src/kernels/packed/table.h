@@ -13,8 +13,8 @@ struct Variant {
   const char* name;
   Run few;
   Run many;                      // null: few serves every number of rows
-  std::int64_t many_from;        // rows from which many is faster
-  std::int64_t many_from_large;  // for weights larger than a second-level cache
+  std::int64_t many_from;        // rows from which many is faster than few in passes over two panels
+  std::int64_t many_from_other;  // than few where there are none
   Spin spin;                     // null: none
   Sweep sweep;                   // null: none
 };

@@ -7,7 +7,7 @@ namespace quernel::kernels::packed {
 
 std::span<const Variant> variants() {
   static const std::array<Variant, 4> table{{
-      {sys::Isa::avx512_vnni, "packed/avx512_vnni", avx512_vnni::few, avx512_vnni::many, 12, 8, avx512_vnni::spin,
+      {sys::Isa::avx512_vnni, "packed/avx512_vnni", avx512_vnni::few, avx512_vnni::many, 24, 16, avx512_vnni::spin,
        avx512_vnni::sweep},
       {sys::Isa::avx_vnni, "packed/avx_vnni", avx_vnni::few, nullptr, 0, 0, avx_vnni::spin, avx_vnni::sweep},
       {sys::Isa::avx2, "packed/avx2", avx2::few, nullptr, 0, 0, avx2::spin, avx2::sweep},

@@ -2,11 +2,12 @@
 
 namespace quernel::kernels::packed {
 namespace {
-constexpr int kMaxRows = 4;  // two sums each, codes and a quad in 16 registers
+constexpr int kMaxRows = 4;
+constexpr int kMaxSums = 8;
 }  // namespace
 }  // namespace quernel::kernels::packed
 
-// The body needs the types and the constant above.
+// The body needs the types and the constants above.
 #include "kernels/packed/body_few.h"
 #include "kernels/packed/body_limits.h"
 #include "kernels/packed/entries.h"

@@ -2,11 +2,12 @@
 
 namespace quernel::kernels::packed {
 namespace {
-constexpr int kMaxRows = 8;  // two sums each, codes and a quad in 32 registers
+constexpr int kMaxRows = 8;
+constexpr int kMaxSums = 16;
 }  // namespace
 }  // namespace quernel::kernels::packed
 
-// The bodies need the types and the constant above.
+// The bodies need the types and the constants above.
 #include "kernels/packed/body_few.h"
 #include "kernels/packed/body_limits.h"
 #include "kernels/packed/body_many.h"
