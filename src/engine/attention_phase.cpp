@@ -134,21 +134,23 @@ void AttentionPhase::close_pages(int worker, std::int64_t layer) {
 }
 
 // Pages of a run as the block's tokens see them: their own page open, those before it rounded where they are.
-void AttentionPhase::list_pages(Worker& worker, const TokenBlock& block, std::int64_t kv_head, std::int64_t layer,
+void AttentionPhase::list_pages(std::vector<kv::Page>& pages, const AttentionUnit& unit, std::int64_t layer,
                                 std::int64_t run) const {
+  const TokenBlock& block = plan_->blocks[static_cast<std::size_t>(unit.block)];
   const PagedCache& cache = *spans_[static_cast<std::size_t>(block.span)].cache;
   const std::int64_t own = block.position / kPageTokens;
-  worker.pages.clear();
+  pages.clear();
   for (std::int64_t page = run * kRunPages; page < (run + 1) * kRunPages && page <= own; ++page) {
-    const kv::PageBytes closed = page < own ? cache.closed_page(page, layer, kv_head) : kv::PageBytes{};
+    const kv::PageBytes closed = page < own ? cache.closed_page(page, layer, unit.kv_head) : kv::PageBytes{};
     if (closed.keys != nullptr)
-      worker.pages.push_back({closed, 4});
+      pages.push_back({closed, 4});
     else
-      worker.pages.push_back({cache.open_page(page, layer, kv_head), cache.pool().open_bits()});
+      pages.push_back({cache.open_page(page, layer, unit.kv_head), cache.pool().open_bits()});
   }
 }
 
-void AttentionPhase::attend(Worker& worker, const AttentionUnit& unit, std::int64_t layer) {
+// next: what this worker attends after it, null where there is nothing.
+void AttentionPhase::attend(Worker& worker, const AttentionUnit& unit, const AttentionUnit* next, std::int64_t layer) {
   const model::ModelConfig& config = *model_.config;
   const TokenBlock& block = plan_->blocks[static_cast<std::size_t>(unit.block)];
   const std::int64_t rows = block.num_tokens * group_;
@@ -158,9 +160,14 @@ void AttentionPhase::attend(Worker& worker, const AttentionUnit& unit, std::int6
       worker.queries.push_back(
           queries_[static_cast<std::size_t>((block.first_row + t) * config.num_heads + unit.kv_head * group_ + g)]);
   const std::int64_t runs = unit.end_run - unit.first_run;
+  list_pages(worker.pages, unit, layer, unit.first_run);
   for (std::int64_t i = 0; i < runs; ++i) {
     const std::int64_t run = unit.first_run + i;
-    list_pages(worker, block, unit.kv_head, layer, run);
+    worker.next_pages.clear();
+    if (i + 1 < runs)
+      list_pages(worker.next_pages, unit, layer, run + 1);
+    else if (next != nullptr)
+      list_pages(worker.next_pages, *next, layer, next->first_run);
     Partial* partials = worker.partials.data() + i * rows;
     if (block.is_split) {
       partials = split_.data() + block.first_partial + run * config.num_heads + unit.kv_head * group_;
@@ -168,9 +175,11 @@ void AttentionPhase::attend(Worker& worker, const AttentionUnit& unit, std::int6
       for (std::int64_t r = 0; r < rows; ++r) partials[r].mixed = worker.mixed.row(i * rows + r).data();
     }
     kv::pick().run({worker.queries.data(), partials, rows, worker.pages.data(),
-                    static_cast<std::int64_t>(worker.pages.size()), run * kRunPages * kPageTokens, config.head_dim,
+                    static_cast<std::int64_t>(worker.pages.size()), worker.next_pages.data(),
+                    static_cast<std::int64_t>(worker.next_pages.size()), run * kRunPages * kPageTokens, config.head_dim,
                     static_cast<float>(config.attention_scale), static_cast<float>(config.attention_softcap),
                     config.layers[static_cast<std::size_t>(layer)].sliding_window.value_or(0)});
+    std::swap(worker.pages, worker.next_pages);
   }
   if (block.is_split) return;
   std::vector<Partial> of_row(static_cast<std::size_t>(runs));
@@ -193,11 +202,16 @@ void AttentionPhase::make(int worker, std::int64_t layer) {
 }
 
 void AttentionPhase::run(int worker, std::int64_t layer) {
-  const auto units = static_cast<std::int64_t>(plan_->units.size());
-  for (;;) {
-    const std::int64_t index = taken_[static_cast<std::size_t>(layer)].fetch_add(1, std::memory_order_relaxed);
-    if (index >= units) break;
-    attend(workers_[static_cast<std::size_t>(worker)], plan_->units[static_cast<std::size_t>(index)], layer);
+  const auto take = [&]() -> const AttentionUnit* {
+    const auto index =
+        static_cast<std::size_t>(taken_[static_cast<std::size_t>(layer)].fetch_add(1, std::memory_order_relaxed));
+    return index < plan_->units.size() ? &plan_->units[index] : nullptr;
+  };
+  const AttentionUnit* unit = take();
+  while (unit != nullptr) {
+    const AttentionUnit* next = take();
+    attend(workers_[static_cast<std::size_t>(worker)], *unit, next, layer);
+    unit = next;
   }
   barrier_.wait();
 }

@@ -38,6 +38,7 @@ class AttentionPhase {
 
   struct Worker {  // memory of one
     std::vector<kernels::kv_attention::Page> pages;
+    std::vector<kernels::kv_attention::Page> next_pages;  // of the run after this one
     std::vector<Query> queries;
     std::vector<Partial> partials;
     Matrix mixed;
@@ -47,8 +48,8 @@ class AttentionPhase {
   void finish_head(std::span<float> head, std::span<const float> gain, std::int64_t position, std::int64_t layer) const;
   void split_queries(std::int64_t row, std::int64_t kv_head);
   void close_pages(int worker, std::int64_t layer);
-  void attend(Worker& worker, const AttentionUnit& unit, std::int64_t layer);
-  void list_pages(Worker& worker, const TokenBlock& block, std::int64_t kv_head, std::int64_t layer,
+  void attend(Worker& worker, const AttentionUnit& unit, const AttentionUnit* next, std::int64_t layer);
+  void list_pages(std::vector<kernels::kv_attention::Page>& pages, const AttentionUnit& unit, std::int64_t layer,
                   std::int64_t run) const;
   void norm_full_rows(int worker, const Layer& layer);
 

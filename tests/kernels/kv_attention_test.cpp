@@ -92,8 +92,8 @@ Outcome run(Run kernel, const Problem& p, std::int64_t first = 0, std::int64_t c
   std::vector<float> mixed(static_cast<std::size_t>(count * size), 77.0F);
   std::vector<Partial> partials;
   for (std::int64_t m = 0; m < count; ++m) partials.push_back({77.0F, 77.0F, mixed.data() + m * size});
-  kernel({p.queries.data() + first, partials.data(), count, p.pages.data(), p.num_pages, p.first_position, p.head_dim,
-          1.0F / std::sqrt(static_cast<float>(p.head_dim)), p.soft_cap, p.window});
+  kernel({p.queries.data() + first, partials.data(), count, p.pages.data(), p.num_pages, nullptr, 0, p.first_position,
+          p.head_dim, 1.0F / std::sqrt(static_cast<float>(p.head_dim)), p.soft_cap, p.window});
   Outcome out;
   out.mixed.resize(static_cast<std::size_t>(count * p.head_dim));
   for (std::int64_t m = 0; m < count; ++m) {
@@ -199,7 +199,7 @@ TEST(KvAttention, RunsJoinToTheWhole) {
   std::vector<Partial> partials;
   for (std::int64_t i = 0; i < 6; ++i) partials.push_back({0, 0, mixed.data() + i * 64});
   for (std::int64_t part = 0; part < 2; ++part)
-    pick().run({p.queries.data(), partials.data() + part * 3, 3, p.pages.data() + part * 3, 3,
+    pick().run({p.queries.data(), partials.data() + part * 3, 3, p.pages.data() + part * 3, 3, nullptr, 0,
                 p.first_position + part * 96, 64, 0.125F});
   for (std::int64_t m = 0; m < 3; ++m) {
     const Partial both[2] = {partials[static_cast<std::size_t>(m)], partials[static_cast<std::size_t>(3 + m)]};

@@ -19,7 +19,6 @@ using simd::kIntLanes;
 constexpr float kSplitBase = 255.0F;
 constexpr float kMaxSplit = 32512.0F;  // 255 * 127 + 127
 constexpr float kNothing = -__builtin_inff();
-constexpr std::int64_t kPrefetchAhead = 2048;  // bytes
 constexpr std::int64_t kRunTokens = kMaxRunPages * kPageTokens;
 
 // Two-part products of kRows queries with the codes of a unit or a pair of units.
@@ -38,33 +37,34 @@ struct Parts {
 
 template <int kRows>
 QUERNEL_INLINE void begin_dots(const Parts (&rows)[kRows], Dots<kRows>& dots) {
-  for (int m = 0; m < kRows; ++m) {
+  simd::for_each<kRows>([&](auto m) QUERNEL_INLINE_LAMBDA {
     dots.high[m] = simd::splat(simd::kWideByteBias * rows[m].high_sum);
     dots.low[m] = simd::splat(simd::kWideByteBias * rows[m].low_sum);
-  }
+  });
 }
 
 template <int kRows>
 QUERNEL_INLINE void add_quad(const Parts (&rows)[kRows], std::int64_t quad, Bytes codes, Dots<kRows>& dots) {
-  for (int m = 0; m < kRows; ++m) {
+  simd::for_each<kRows>([&](auto m) QUERNEL_INLINE_LAMBDA {
     dots.high[m] = simd::dot_add(dots.high[m], codes, simd::load_quad(rows[m].high + 4 * quad));
     dots.low[m] = simd::dot_add(dots.low[m], codes, simd::load_quad(rows[m].low + 4 * quad));
-  }
+  });
 }
 
-// All quads of the outputs at `at`: num_quads units, 8 bits, or half as many pairs of units, 4 bits.
+// All quads of the outputs at `at`: num_quads units, 8 bits, or half as many pairs of units, 4 bits. `ahead`: as many bytes that are
+// read later; any address.
 template <int kBits, int kRows>
-QUERNEL_INLINE void add_quads(const std::uint8_t* at, std::int64_t num_quads, const Parts (&rows)[kRows],
-                              Dots<kRows>& dots) {
+QUERNEL_INLINE void add_quads(const std::uint8_t* at, const std::uint8_t* ahead, std::int64_t num_quads,
+                              const Parts (&rows)[kRows], Dots<kRows>& dots) {
   if constexpr (kBits == 8) {
     for (std::int64_t j = 0; j < num_quads; ++j) {
-      simd::prefetch(at + j * 64 + kPrefetchAhead);
+      simd::prefetch(ahead + j * 64);
       add_quad<kRows>(rows, j, simd::load_bytes(at + j * 64), dots);
     }
   } else {
     const std::int64_t pairs = num_quads / 2;
     for (std::int64_t j = 0; j < pairs; ++j) {
-      simd::prefetch(at + j * 64 + kPrefetchAhead);
+      simd::prefetch(ahead + j * 64);
       const Bytes both = simd::load_bytes(at + j * 64);
       add_quad<kRows>(rows, j, simd::move_bits<0, 15>(both), dots);
       add_quad<kRows>(rows, j + pairs, simd::move_bits<4, 15>(both), dots);
@@ -103,9 +103,15 @@ QUERNEL_INLINE void score_codes(const Args& args, const Page& page, const Query*
   for (std::int64_t t = 0; t < kPageTokens; t += kIntLanes) {
     Dots<kRows> sums;
     begin_dots<kRows>(rows, sums);
-    add_quads<kBits, kRows>(page.bytes.keys + (t / 16) * panel_bytes + 4 * (t % 16), quads, rows, sums);
-    for (int m = 0; m < kRows; ++m) simd::store_reals(scores[m].at + first + t, whole(sums.high[m], sums.low[m]));
+    const std::int64_t from = (t / 16) * panel_bytes + 4 * (t % 16);
+    // What comes next are the values of these positions.
+    add_quads<kBits, kRows>(page.bytes.keys + from, page.bytes.values + from, quads, rows, sums);
+    simd::for_each<kRows>([&](auto m) QUERNEL_INLINE_LAMBDA {
+      simd::store_reals(scores[m].at + first + t, whole(sums.high[m], sums.low[m]));
+    });
   }
+  simd::prefetch(page.bytes.values + layout.value_params);
+  simd::prefetch(page.bytes.values + layout.value_params + 64);
   const auto* params = reinterpret_cast<const std::uint16_t*>(page.bytes.keys + layout.key_params);
   const auto* centers = reinterpret_cast<const std::uint16_t*>(page.bytes.keys + layout.centers);
   for (int m = 0; m < kRows; ++m) {
@@ -243,12 +249,17 @@ void mix_codes(const Args& args, const RunWeights (&weights)[kRows], const Parti
   for (std::int64_t d = 0; d < size; d += kIntLanes) begin_dots<kRows>(rows, sums[d / kIntLanes]);
   for (std::int64_t p = 0; p < args.num_pages; ++p) {
     const Page& page = args.pages[p];
+    // What comes next are the keys of the run after this one.
+    const std::uint8_t* ahead = p < args.num_next ? args.next[p].bytes.keys : page.bytes.values;
+    simd::prefetch(ahead + page_layout(args.head_dim, page.bits).key_params);
+    simd::prefetch(ahead + page_layout(args.head_dim, page.bits).key_params + 64);
     for (std::int64_t d = 0; d < size; d += kIntLanes) {
       Dots<kRows> own = sums[d / kIntLanes];
+      const std::int64_t from = (d / 16) * (kQuads * 8 * page.bits) + 4 * (d % 16);
       if (page.bits == 8)
-        add_quads<8, kRows>(page.bytes.values + (d / 16) * (kQuads * 64) + 4 * (d % 16), kQuads, rows, own);
+        add_quads<8, kRows>(page.bytes.values + from, ahead + from, kQuads, rows, own);
       else
-        add_quads<4, kRows>(page.bytes.values + (d / 16) * (kQuads * 32) + 4 * (d % 16), kQuads, rows, own);
+        add_quads<4, kRows>(page.bytes.values + from, ahead + from, kQuads, rows, own);
       sums[d / kIntLanes] = own;
     }
     for (int m = 0; m < kRows; ++m) {
@@ -324,7 +335,10 @@ void run_rows(const Args& args, const Query* queries, Partial* partials) {
 
 template <int kRows>
 void run_all(const Args& args, std::int64_t row) {
-  for (; row + kRows <= args.num_queries; row += kRows) run_rows<kRows>(args, args.queries + row, args.partials + row);
+  Args rest = args;  // what comes next is fetched once
+  rest.num_next = 0;
+  for (; row + kRows <= args.num_queries; row += kRows)
+    run_rows<kRows>(row == 0 ? args : rest, args.queries + row, args.partials + row);
   if constexpr (kRows > 1)
     if (row < args.num_queries) run_all<kRows - 1>(args, row);
 }

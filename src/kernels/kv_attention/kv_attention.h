@@ -50,7 +50,9 @@ struct Args {
   Partial* partials = nullptr;
   std::int64_t num_queries = 0;
   const Page* pages = nullptr;
-  std::int64_t num_pages = 0;       // 1 .. kMaxRunPages; all of 16 bits or none
+  std::int64_t num_pages = 0;  // 1 .. kMaxRunPages; all of 16 bits or none
+  const Page* next = nullptr;  // pages whose keys the next call reads, where known: they are fetched meanwhile
+  std::int64_t num_next = 0;
   std::int64_t first_position = 0;  // of pages[0], a multiple of 32
   std::int64_t head_dim = 0;        // a multiple of 8, at most kMaxHeadDim
   float scale = 1.0F;

@@ -61,13 +61,12 @@ QUERNEL_INLINE void for_each_quad(const TilePlace (&tiles)[kPanels], Bytes table
     constexpr int kIndex = decltype(index)::value;
     constexpr int kQuad = quad_at(kCodes, kIndex);
     if constexpr (kIndex < kLines)
-      simd::for_each<kPanels>([&](auto p) QUERNEL_INLINE_LAMBDA {
-        simd::prefetch(tiles[p].ahead + kIndex * kUnitBytes);
-      });
+      simd::for_each<kPanels>([&](auto p)
+                                  QUERNEL_INLINE_LAMBDA { simd::prefetch(tiles[p].ahead + kIndex * kUnitBytes); });
     if constexpr (kFirst <= kQuad && kQuad < kEnd) {
       Bytes codes[kPanels];
-      simd::for_each<kPanels>(
-          [&](auto p) QUERNEL_INLINE_LAMBDA { codes[p] = codes_of<kCodes, kQuad>(tiles[p].at, table); });
+      simd::for_each<kPanels>([&](auto p)
+                                  QUERNEL_INLINE_LAMBDA { codes[p] = codes_of<kCodes, kQuad>(tiles[p].at, table); });
       take(simd::Index<kQuad>{}, codes);
     }
   });
