@@ -2,7 +2,7 @@
 //
 // Layout   blocks follow each other along the row; a row is a whole number of blocks, so any run of whole blocks can be
 //          decoded on its own; little-endian, no alignment
-// Formula  per type beside each decoder: a half scale times a small integer, sometimes minus or plus a half offset
+// Formula  those of codec/gguf_split.h: a half scale times a small integer, sometimes minus or plus a half offset
 // Exact    the same operations in the same order on float32: results are bit-identical to the reference
 // Errors   unsupported for types without a decoder (codec/gguf_types.h); corrupt where the sizes do not fit
 // Threads  pure functions

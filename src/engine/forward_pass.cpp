@@ -28,12 +28,15 @@ struct Rows {
   MatrixView hidden;
   MatrixView normed;
   RowCodes codes;
+  std::vector<RowCodes> ordered;  // the same for modules of a site in act-order; empty where the model has none
 };
+constexpr std::size_t kMaxSiteModules = 3;
 
 // How the input of a site is coded, for all modules that read it.
 struct SiteCodes {
   bool two_parts = false;
   std::int64_t sum_inputs = 0;
+  std::array<const std::vector<std::int32_t>*, kMaxSiteModules> orders{};  // of its modules; null: their own
 };
 
 std::int64_t first_column(const model::ModelConfig& config, Linear linear) {
@@ -98,18 +101,30 @@ struct ForwardPass::State {
 
   void start_codes(int worker, std::int64_t width, const SiteCodes& kind) {
     // A worker that has codes of its own starts them; shared ones are started alike by all before any row is put.
-    if (redundant() || worker == 0) rows(worker).codes.begin(num_tokens, width, kind.two_parts, kind.sum_inputs);
+    if (redundant() || worker == 0) {
+      rows(worker).codes.begin(num_tokens, width, kind.two_parts, kind.sum_inputs);
+      for (RowCodes& ordered : rows(worker).ordered) ordered.begin(num_tokens, width, kind.two_parts, kind.sum_inputs);
+    }
     meet_after_rows();
   }
 
   [[nodiscard]] SiteCodes codes_of(const Layer& layer, model::Site site) const {
-    SiteCodes kind{model.options->activation_bits == 16, 0};
+    SiteCodes kind{.two_parts = model.options->activation_bits == 16};
+    std::size_t place = 0;
     for (std::size_t i = 0; i < layer.modules.size(); ++i) {
       if (layer.modules[i].site != site) continue;
+      kind.orders[place++] = layer.linears[i].order.empty() ? nullptr : &layer.linears[i].order;
       kind.two_parts |= layer.linears[i].is_dense;
       kind.sum_inputs = std::gcd(kind.sum_inputs, layer.linears[i].weight.view().group_size);
     }
     return kind;
+  }
+
+  // The input of a site for a token.
+  void put_codes(Rows& at, const SiteCodes& kind, std::int64_t token, const float* x) {
+    at.codes.put(token, x);
+    for (std::size_t i = 0; i < kMaxSiteModules; ++i)
+      if (kind.orders[i] != nullptr) at.ordered[i].put_ordered(token, at.codes, *kind.orders[i]);
   }
 
   void embed(int worker) {
@@ -143,7 +158,7 @@ struct ForwardPass::State {
                              config().hidden_size);
         input = normed.data();
       }
-      at.codes.put(r, input);
+      put_codes(at, kind, r, input);
     }
     meet_after_rows();
   }
@@ -152,27 +167,30 @@ struct ForwardPass::State {
     const std::int64_t panels = num_panels(products);
     const ProductScratch own_scratch{reinterpret_cast<std::uint8_t*>(scratch[static_cast<std::size_t>(worker)].data()),
                                      parts.row(worker).data()};
-    const RowCodes& x = rows(worker).codes;
     if (num_tokens <= kFewTokens) {
       const Range range = slice(panels, worker);
-      run_products(products, x, range.first, range.end, own_scratch);
+      run_products(products, range.first, range.end, own_scratch);
     } else {
       for (;;) {
         const std::int64_t first = taken[phase].fetch_add(kPanelsPerTask, std::memory_order_relaxed);
         if (first >= panels) break;
-        run_products(products, x, first, std::min(panels, first + kPanelsPerTask), own_scratch);
+        run_products(products, first, std::min(panels, first + kPanelsPerTask), own_scratch);
       }
     }
     barrier->wait();
   }
 
   void multiply_site(int worker, const Layer& layer, model::Site site, MatrixView out, std::size_t phase) {
-    std::array<Product, 3> products;
+    std::array<Product, kMaxSiteModules> products;
     std::size_t count = 0;
-    for (std::size_t i = 0; i < layer.modules.size(); ++i)
-      if (layer.modules[i].site == site)
-        products[count++] = {&layer.linears[i],
-                             out.data + first_column(config(), layer.modules[i].parts.front().linear), out.stride};
+    const Rows& at = rows(worker);
+    for (std::size_t i = 0; i < layer.modules.size(); ++i) {
+      if (layer.modules[i].site != site) continue;
+      const PackedLinear& linear = layer.linears[i];
+      products[count] = {&linear, linear.order.empty() ? &at.codes : &at.ordered[count],
+                         out.data + first_column(config(), layer.modules[i].parts.front().linear), out.stride};
+      ++count;
+    }
     multiply(worker, std::span(products).first(count), phase);
   }
 
@@ -187,7 +205,7 @@ struct ForwardPass::State {
       function(gate, gate + width, inner.data(), width);
       if (model.inner_transform != nullptr)
         model.inner_transform->apply(inner.data(), inner_scratch.row(worker).data());
-      rows(worker).codes.put(r, inner.data());
+      put_codes(rows(worker), kind, r, inner.data());
     }
     meet_after_rows();
   }
@@ -201,7 +219,7 @@ struct ForwardPass::State {
     for (auto [r, end] = row_slice(worker); r < end; ++r) {
       const std::span<float> own_row = redundant() ? attention->own_row(worker) : mixed.row(r);
       attention->finish_row(r, own_row);
-      rows(worker).codes.put(r, own_row.data());
+      put_codes(rows(worker), kind, r, own_row.data());
     }
     meet_after_rows();
   }
@@ -252,6 +270,22 @@ struct ForwardPass::State {
   }
 };
 
+namespace {
+
+Status make_codes(const std::vector<Layer>& layers, std::int64_t tokens, std::int64_t width, Rows& rows) {
+  QUERNEL_TRY(rows.codes, RowCodes::make(tokens, width));
+  const bool any_order = std::any_of(layers.begin(), layers.end(), [](const Layer& layer) {
+    return std::any_of(layer.linears.begin(), layer.linears.end(), [](const auto& l) { return !l.order.empty(); });
+  });
+  for (std::size_t i = 0; any_order && i < kMaxSiteModules; ++i) {
+    QUERNEL_TRY(RowCodes ordered, RowCodes::make(tokens, width));
+    rows.ordered.push_back(std::move(ordered));
+  }
+  return ok_status();
+}
+
+}  // namespace
+
 ForwardPass::ForwardPass(std::unique_ptr<State> state) : state_(std::move(state)) {}
 ForwardPass::~ForwardPass() = default;
 ForwardPass::ForwardPass(ForwardPass&&) noexcept = default;
@@ -272,10 +306,10 @@ Result<ForwardPass> ForwardPass::make(const PassModel& model, int num_workers, s
   state->own_normed = Matrix(num_workers, config.hidden_size);
   state->shared.hidden = state->shared_hidden.view();
   state->shared.normed = state->shared_normed.view();
-  QUERNEL_TRY(state->shared.codes, RowCodes::make(max_tokens, width));
+  QUERNEL_TRY_STATUS(make_codes(*model.layers, max_tokens, width, state->shared));
   for (int w = 0; w < num_workers; ++w) {
-    Rows own{state->own_hidden.view().row_block(w, 1), state->own_normed.view().row_block(w, 1), {}};
-    QUERNEL_TRY(own.codes, RowCodes::make(1, width));
+    Rows own{state->own_hidden.view().row_block(w, 1), state->own_normed.view().row_block(w, 1), {}, {}};
+    QUERNEL_TRY_STATUS(make_codes(*model.layers, 1, width, own));
     state->own.push_back(std::move(own));
     QUERNEL_TRY(sys::HugeBuffer scratch, sys::HugeBuffer::make(scratch_bytes));
     state->scratch.push_back(std::move(scratch));
@@ -319,7 +353,7 @@ void ForwardPass::logits(sys::ThreadPool& pool, const PackedLinear& head, ConstM
   state.taken.back().store(0, std::memory_order_relaxed);
   pool.run_on_all([&](int worker) {
     if (state.profile != nullptr && worker == 0) state.profile->start();
-    state.start_codes(worker, config.hidden_size, {true, head.weight.view().group_size});
+    state.start_codes(worker, config.hidden_size, {.two_parts = true, .sum_inputs = head.weight.view().group_size});
     Rows& at = state.rows(worker);
     for (auto [r, end] = state.row_slice(worker); r < end; ++r) {
       functions().rms_norm(hidden.row(r).data(), state.model.ends->final_norm.data(),
@@ -327,7 +361,7 @@ void ForwardPass::logits(sys::ThreadPool& pool, const PackedLinear& head, ConstM
       at.codes.put(r, at.normed.row(r).data());
     }
     state.meet_after_rows();
-    const Product product{&head, out.data, out.stride};
+    const Product product{&head, &at.codes, out.data, out.stride};
     state.multiply(worker, {&product, 1}, state.taken.size() - 1);
     for (auto [r, end] = state.slice(state.num_tokens, worker); r < end; ++r) {
       if (config.logit_scale != 1.0)

@@ -38,6 +38,18 @@ Result<Layer> load_layer(const model::Checkpoint& checkpoint, std::int64_t index
   return layer;
 }
 
+Result<PackedLinear> load_head(const model::Checkpoint& checkpoint, const runtime::EndWeights& ends,
+                               sys::ThreadPool& pool) {
+  const bool tied = checkpoint.config().tie_word_embeddings;
+  const std::string name = tied ? model::kEmbeddingTensor : std::string(model::kHeadModule) + ".weight";
+  if (const std::optional<model::StoredBlocks> stored = checkpoint.blocks(name)) {
+    Result<PackedLinear> head = pack_blocks(*stored, pool);
+    if (!head.ok()) return std::move(head).error().in_file(checkpoint.path()).in_tensor(name);
+    return head;
+  }
+  return pack_dense(ends.head, pool);
+}
+
 }  // namespace
 
 struct IntModel::State {
@@ -96,7 +108,7 @@ Result<IntModel> IntModel::load(const model::Checkpoint& checkpoint, sys::Thread
   state->pool = &pool;
   QUERNEL_TRY(state->pages, PagePool::make(*state->config, options.kv_bits, options.kv_budget));
   QUERNEL_TRY(state->ends, runtime::load_ends(checkpoint));
-  QUERNEL_TRY(state->head, pack_dense(state->ends.head, pool));
+  QUERNEL_TRY(state->head, load_head(checkpoint, state->ends, pool));
   if (!state->config->tie_word_embeddings) {
     state->ends.head = {};
     release_module(checkpoint, model::kHeadModule);

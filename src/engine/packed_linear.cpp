@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 #include "base/checked.h"
+#include "kernels/packed/pack_blocks.h"
 #include "tensor/half.h"
 
 namespace quernel::engine {
@@ -101,18 +103,59 @@ Result<PackedLinear> pack_dense(const runtime::LinearWeight& weight, sys::Thread
   return linear;
 }
 
+namespace {
+
+// Puts the columns of a matrix in act-order into the order of their groups; order[new] = old. False where groups are not all alike.
+bool sort_columns(codec::IntegerMatrix& matrix, std::vector<std::int32_t>& order) {
+  order.resize(static_cast<std::size_t>(matrix.cols));
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+    return matrix.group_of_column[static_cast<std::size_t>(a)] < matrix.group_of_column[static_cast<std::size_t>(b)];
+  });
+  std::vector<std::uint8_t> codes(matrix.codes.size());
+  for (std::int64_t row = 0; row < matrix.rows; ++row)
+    for (std::int64_t k = 0; k < matrix.cols; ++k)
+      codes[static_cast<std::size_t>(row * matrix.cols + k)] =
+          matrix.codes[static_cast<std::size_t>(row * matrix.cols + order[static_cast<std::size_t>(k)])];
+  std::vector<std::int32_t> groups(matrix.group_of_column.size());
+  for (std::size_t k = 0; k < groups.size(); ++k)
+    groups[k] = matrix.group_of_column[static_cast<std::size_t>(order[k])];
+  std::vector<std::int32_t> place(order.size());
+  for (std::size_t k = 0; k < order.size(); ++k) place[static_cast<std::size_t>(order[k])] = static_cast<std::int32_t>(k);
+  for (codec::Outlier& outlier : matrix.outliers) outlier.col = place[static_cast<std::size_t>(outlier.col)];
+  matrix.codes = std::move(codes);
+  matrix.group_of_column = std::move(groups);
+  return matrix.has_contiguous_groups();
+}
+
+}  // namespace
+
 Result<PackedLinear> pack_integers(codec::IntegerMatrix matrix, sys::ThreadPool& pool) {
   PackedLinear linear;
+  if (!matrix.has_contiguous_groups() && !sort_columns(matrix, linear.order))
+    return Error(Fault::unsupported, "groups of act-order are not of equal size");
   // The code under an outlier stands for 0, so codes and list can be multiplied apart.
   linear.outliers = std::exchange(matrix.outliers, {});
   QUERNEL_TRY(linear.weight, packed::pack(matrix, pool));
   return linear;
 }
 
+Result<PackedLinear> pack_blocks(const model::StoredBlocks& stored, sys::ThreadPool& pool) {
+  PackedLinear linear;
+  QUERNEL_TRY(linear.weight, packed::pack_blocks({stored.type, stored.rows, stored.cols,
+                                                  [&](std::int64_t row) { return stored.row(row); }},
+                                                 pool));
+  return linear;
+}
+
 Result<PackedLinear> load_packed(const model::Checkpoint& checkpoint, const model::LinearModule& module,
                                  sys::ThreadPool& pool) {
   PackedLinear linear;
-  if (checkpoint.is_quantized(module.name)) {
+  if (const std::optional<model::StoredBlocks> stored = checkpoint.blocks(module.name + ".weight")) {
+    Result<PackedLinear> blocks = pack_blocks(*stored, pool);
+    if (!blocks.ok()) return std::move(blocks).error().in_file(checkpoint.path()).in_tensor(module.name);
+    linear = std::move(blocks).value();
+  } else if (checkpoint.is_quantized(module.name)) {
     QUERNEL_TRY(codec::IntegerMatrix matrix, checkpoint.read_quantized(module.name));
     Result<PackedLinear> packed_module = pack_integers(std::move(matrix), pool);
     if (!packed_module.ok()) return std::move(packed_module).error().in_file(checkpoint.path()).in_tensor(module.name);
@@ -137,12 +180,12 @@ std::int64_t num_panels(std::span<const Product> products) {
   return panels;
 }
 
-void run_products(std::span<const Product> products, const RowCodes& x, std::int64_t first, std::int64_t end,
+void run_products(std::span<const Product> products, std::int64_t first, std::int64_t end,
                   const ProductScratch& scratch) {
   for (const Product& product : products) {
     const std::int64_t panels = product.linear->weight.view().panels();
     if (first < panels && end > 0)
-      run_product(product, x, std::max<std::int64_t>(first, 0), std::min(end, panels), scratch);
+      run_product(product, *product.x, std::max<std::int64_t>(first, 0), std::min(end, panels), scratch);
     first -= panels;
     end -= panels;
   }

@@ -1,9 +1,10 @@
 // One module of a checkpoint as a packed weight, and its product.
 //
-// Stored as  quantized modules keep their codes and scales: nothing is rounded again. Dense ones become 8 bits in groups of 64 (scale =
+// Stored as  quantized modules and blocks of GGUF keep their codes and scales: nothing is rounded again. Columns in act-order are put in
+//            the order of their groups, and activations before a product likewise. Dense ones become 8 bits in groups of 64 (scale =
 //            max |w| / 127, a half) and read activations in two parts, 16 bits in all: about .0001 of divergence for a whole model's head
 // Shapes     weight [rows, cols]; x [tokens, cols]; out [tokens, rows]
-// Errors     those of reading a module; unsupported: a layout that kernels/packed cannot hold (act-order, odd groups)
+// Errors     those of reading a module; unsupported: a layout that kernels/packed cannot hold (odd groups)
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,7 @@ struct PackedLinear {
   kernels::packed::PackedWeight weight;
   std::vector<float> bias;               // [rows] or empty
   std::vector<codec::Outlier> outliers;  // single weights beside the codes: value * activation is added in float
+  std::vector<std::int32_t> order;       // act-order: input k of the weight is order[k] of the module; or empty
   bool is_dense = false;                 // was not quantized in the checkpoint
 
   [[nodiscard]] std::int64_t rows() const { return weight.view().rows; }
@@ -33,11 +35,13 @@ struct PackedLinear {
 Result<PackedLinear> load_packed(const model::Checkpoint& checkpoint, const model::LinearModule& module,
                                  sys::ThreadPool& pool);
 Result<PackedLinear> pack_integers(codec::IntegerMatrix matrix, sys::ThreadPool& pool);
+Result<PackedLinear> pack_blocks(const model::StoredBlocks& stored, sys::ThreadPool& pool);
 Result<PackedLinear> pack_dense(const runtime::LinearWeight& weight, sys::ThreadPool& pool);
 
 // A product of a phase: out[token][0 .. rows) = x w^T + bias.
 struct Product {
   const PackedLinear* linear;
+  const RowCodes* x;  // in the order of the weight
   float* out;
   std::int64_t out_stride;
 };
@@ -51,7 +55,7 @@ inline constexpr std::int64_t kPanelsPerTask = 4;  // outputs 64: what kernels/p
 
 std::int64_t num_panels(std::span<const Product> products);
 // Panels [first, end) of all products, counted one after another; results do not depend on how the range is cut.
-void run_products(std::span<const Product> products, const RowCodes& x, std::int64_t first, std::int64_t end,
+void run_products(std::span<const Product> products, std::int64_t first, std::int64_t end,
                   const ProductScratch& scratch);
 
 }  // namespace quernel::engine

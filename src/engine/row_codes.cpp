@@ -51,6 +51,23 @@ void RowCodes::put(std::int64_t token, const float* x) {
   if (two_parts_) join_sums(first + 1);
 }
 
+void RowCodes::put_ordered(std::int64_t token, const RowCodes& from, std::span<const std::int32_t> order) {
+  const std::int64_t parts = two_parts_ ? 2 : 1;
+  for (std::int64_t row = parts * token; row < parts * (token + 1); ++row) {
+    const std::int8_t* source = from.codes_ + row * stride_;
+    std::int8_t* to = codes_ + row * stride_;
+    std::int32_t* sums = sums_ + row * (stride_ / kernels::packed::kSumInputs);
+    scales_[row] = from.scales_[row];
+    std::fill(sums, sums + stride_ / kernels::packed::kSumInputs, 0);
+    std::fill(to + width_, to + stride_, std::int8_t{0});
+    for (std::size_t k = 0; k < order.size(); ++k) {
+      to[k] = source[order[k]];
+      sums[k / kernels::packed::kSumInputs] += to[k];
+    }
+    join_sums(row);
+  }
+}
+
 // Sums of 16 codes become those of sum_inputs_, in place.
 void RowCodes::join_sums(std::int64_t row) {
   const std::int64_t count = stride_ / kernels::packed::kSumInputs;

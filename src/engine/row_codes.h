@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kernels/packed/packed.h"
@@ -20,6 +21,8 @@ class RowCodes {
   // What follows has rows of `width` entries, whose sums are kept for every `sum_inputs` (kernels/packed, RowsView).
   void begin(std::int64_t tokens, std::int64_t width, bool two_parts, std::int64_t sum_inputs);
   void put(std::int64_t token, const float* x);
+  // The codes of another, begun alike, in another order: entry k is its entry order[k].
+  void put_ordered(std::int64_t token, const RowCodes& from, std::span<const std::int32_t> order);
 
   // What the codes say of one entry.
   [[nodiscard]] float value(std::int64_t token, std::int64_t index) const;

@@ -182,6 +182,11 @@ Result<Matrix> Checkpoint::read(const std::string& name) const {
   return matrix;
 }
 
+std::optional<StoredBlocks> Checkpoint::blocks(const std::string& name) const {
+  const auto found = state_->by_name.find(name);
+  return found == state_->by_name.end() ? std::nullopt : state_->model.source->blocks(found->second);
+}
+
 bool Checkpoint::is_quantized(const std::string& module) const { return state_->packed.contains(module); }
 
 Result<codec::IntegerMatrix> Checkpoint::read_quantized(const std::string& module) const {

@@ -10,11 +10,13 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
+#include "codec/gguf_types.h"
 #include "codec/integer_matrix.h"
 #include "model/config.h"
 #include "model/modules.h"
@@ -38,6 +40,17 @@ struct TensorInfo {
   bool direct = false;  // view() gives it in place; otherwise it must be decoded by read()
 };
 
+// A matrix of integers as GGUF blocks lie in the file; the file stays mapped as long as the checkpoint lives.
+struct StoredBlocks {
+  codec::GgmlType type;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  std::span<const std::byte> bytes;
+  std::int64_t pair_dim = 0;  // above 0: rows of heads of this size lie in pairs
+
+  [[nodiscard]] std::span<const std::byte> row(std::int64_t row) const;  // of the Hugging Face tensor
+};
+
 // Refuses NaN and infinity in values already read. Errors: corrupt with tensor, row and column.
 Status check_finite(ConstMatrixView values, const std::string& tensor, const std::string& file);
 
@@ -59,6 +72,9 @@ class Checkpoint {
   [[nodiscard]] Result<TensorView> view(const std::string& name) const;
   // A dense tensor decoded to float [rows, cols] (rank 1: one row). GGUF blocks are dequantized.
   [[nodiscard]] Result<Matrix> read(const std::string& name) const;
+
+  // The same matrix undecoded, where it consists of blocks of integers (codec/gguf_split.h) and its values need nothing but decoding.
+  [[nodiscard]] std::optional<StoredBlocks> blocks(const std::string& name) const;
 
   // config.json as parsed; for GGUF, the equivalent that a Hugging Face folder would hold.
   [[nodiscard]] const Json& config_json() const;

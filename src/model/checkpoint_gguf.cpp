@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "codec/gguf_blocks.h"
+#include "codec/gguf_split.h"
 #include "codec/gguf_types.h"
 #include "io/gguf.h"
 #include "model/config_gguf.h"
@@ -20,21 +21,12 @@ class GgufSource : public WeightSource {
   [[nodiscard]] const io::GgufFile& file() const { return file_; }
   [[nodiscard]] Result<TensorView> view(std::size_t index) const override { return file_.view(file_.tensors()[index]); }
   [[nodiscard]] Result<Matrix> read(std::size_t index) const override;
+  [[nodiscard]] std::optional<StoredBlocks> blocks(std::size_t index) const override;
   void release(std::size_t index) const override { file_.release(file_.tensors()[index]); }
 
  private:
   io::GgufFile file_;
   std::vector<GgufRole> roles_;  // by tensor
-};
-
-struct RowLayout {
-  std::int64_t rows = 0;
-  std::int64_t cols = 0;
-  std::int64_t pair_dim = 0;
-
-  [[nodiscard]] std::int64_t source_row(std::int64_t row) const {
-    return pair_dim > 0 ? gguf_pair_row(row, pair_dim) : row;
-  }
 };
 
 void subtract_one(Matrix& values) {
@@ -48,13 +40,10 @@ Matrix permute_vector(const Matrix& values, std::int64_t pair_dim) {
   return out;
 }
 
-Result<Matrix> decode_rows(std::span<const std::byte> bytes, codec::GgmlType type, const RowLayout& layout) {
-  Matrix out = Matrix::uninitialized(layout.rows, layout.cols);
-  const std::size_t stride = layout.rows == 0 ? 0 : bytes.size() / static_cast<std::size_t>(layout.rows);
-  for (std::int64_t row = 0; row < layout.rows; ++row) {
-    const auto first = static_cast<std::size_t>(layout.source_row(row)) * stride;
-    QUERNEL_TRY_STATUS(codec::dequantize_gguf(type, bytes.subspan(first, stride), out.row(row)));
-  }
+Result<Matrix> decode_rows(const StoredBlocks& stored) {
+  Matrix out = Matrix::uninitialized(stored.rows, stored.cols);
+  for (std::int64_t row = 0; row < stored.rows; ++row)
+    QUERNEL_TRY_STATUS(codec::dequantize_gguf(stored.type, stored.row(row), out.row(row)));
   return out;
 }
 
@@ -64,12 +53,19 @@ Result<Matrix> GgufSource::read(std::size_t index) const {
   if (tensor.shape.empty() || tensor.shape.size() > 2)
     return Error(Fault::unsupported, "tensor is neither a vector nor a matrix").in_tensor(tensor.name);
   const bool is_vector = tensor.shape.size() == 1;
-  const RowLayout layout{is_vector ? 1 : tensor.shape[0], tensor.shape.back(), is_vector ? 0 : role.pair_dim};
-  const auto type = static_cast<codec::GgmlType>(tensor.type);
-  QUERNEL_TRY(Matrix values, decode_rows(file_.bytes(tensor), type, layout));
+  QUERNEL_TRY(Matrix values,
+              decode_rows({static_cast<codec::GgmlType>(tensor.type), is_vector ? 1 : tensor.shape[0], tensor.shape.back(),
+                           file_.bytes(tensor), is_vector ? 0 : role.pair_dim}));
   if (role.minus_one) subtract_one(values);
   if (is_vector && role.pair_dim > 0) return permute_vector(values, role.pair_dim);
   return values;
+}
+
+std::optional<StoredBlocks> GgufSource::blocks(std::size_t index) const {
+  const io::GgufTensor& tensor = file_.tensors()[index];
+  const auto type = static_cast<codec::GgmlType>(tensor.type);
+  if (tensor.shape.size() != 2 || roles_[index].minus_one || !codec::gguf_kind(type)) return std::nullopt;
+  return StoredBlocks{type, tensor.shape[0], tensor.shape[1], file_.bytes(tensor), roles_[index].pair_dim};
 }
 
 Status check_type(const io::GgufFile& file, const io::GgufTensor& tensor) {
@@ -81,6 +77,12 @@ Status check_type(const io::GgufFile& file, const io::GgufTensor& tensor) {
 }
 
 }  // namespace
+
+std::span<const std::byte> StoredBlocks::row(std::int64_t row) const {
+  const std::size_t stride = bytes.size() / static_cast<std::size_t>(rows);
+  const std::int64_t source = pair_dim > 0 ? gguf_pair_row(row, pair_dim) : row;
+  return bytes.subspan(static_cast<std::size_t>(source) * stride, stride);
+}
 
 Result<OpenedModel> open_gguf(const std::string& path) {
   QUERNEL_TRY(io::GgufFile file, io::GgufFile::open(path));

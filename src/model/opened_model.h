@@ -26,6 +26,7 @@ class WeightSource {
 
   [[nodiscard]] virtual Result<TensorView> view(std::size_t index) const = 0;  // as stored
   [[nodiscard]] virtual Result<Matrix> read(std::size_t index) const = 0;      // decoded, in Hugging Face form
+  [[nodiscard]] virtual std::optional<StoredBlocks> blocks(std::size_t) const { return std::nullopt; }
   virtual void release(std::size_t index) const = 0;
 };
 

@@ -1,4 +1,4 @@
-// The five tile operations of AMX that kernels use, by tile number 0 .. 7. Tests put a plain C++ emulation of the same names in
+// The tile operations of AMX that kernels use, by tile number 0 .. 7. Tests put a plain C++ emulation of the same names in
 // this header's place (tests/kernels/amx_emulation.h), so that a kernel can be proved on a CPU without AMX.
 //
 // Written as inline assembly: the intrinsics take literal numbers only, and g++ 12 takes the configuration's intrinsic for a
@@ -38,6 +38,11 @@ inline void tile_store(void* to, std::int64_t stride_bytes) {
 template <int kSum, int kA, int kB>
 inline void tile_multiply_bf16() {
   __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSum), "i"(kA), "i"(kB));
+}
+// kSum [16][16] int32 += kA [16][64] signed bytes * kB [16 quads][16][4] unsigned bytes
+template <int kSum, int kA, int kB>
+inline void tile_multiply_s8u8() {
+  __asm__ volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSum), "i"(kA), "i"(kB));
 }
 
 }  // namespace

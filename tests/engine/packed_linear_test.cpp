@@ -54,11 +54,11 @@ TEST(PackedLinear, OutliersAndBiasJoinTheProductHoweverItIsCut) {
     auto* aligned = reinterpret_cast<std::uint8_t*>((reinterpret_cast<std::uintptr_t>(scratch.data()) + 63) / 64 * 64);
     std::vector<float> parts(2 * kTokens * 64);
     std::vector<float> whole(kTokens * kRows, -1.0F), cut(kTokens * kRows, -2.0F);
-    const Product to_whole{&linear, whole.data(), kRows};
-    const Product to_cut{&linear, cut.data(), kRows};
-    run_products({&to_whole, 1}, x, 0, num_panels({&to_whole, 1}), {aligned, parts.data()});
+    const Product to_whole{&linear, &x, whole.data(), kRows};
+    const Product to_cut{&linear, &x, cut.data(), kRows};
+    run_products({&to_whole, 1}, 0, num_panels({&to_whole, 1}), {aligned, parts.data()});
     for (std::int64_t panel = 0; panel < 5; ++panel)
-      run_products({&to_cut, 1}, x, panel, panel + 1, {aligned, parts.data()});
+      run_products({&to_cut, 1}, panel, panel + 1, {aligned, parts.data()});
     EXPECT_EQ(whole, cut);
     for (std::int64_t m = 0; m < kTokens; ++m)
       for (std::int64_t n = 0; n < kRows; ++n) {
@@ -67,6 +67,45 @@ TEST(PackedLinear, OutliersAndBiasJoinTheProductHoweverItIsCut) {
         ASSERT_NEAR(whole[static_cast<std::size_t>(m * kRows + n)], sum, 1e-4 * (1 + std::fabs(sum))) << m << " " << n;
       }
   }
+}
+
+// Columns in act-order: the same product as the matrix in the order of its groups, of codes in that order.
+TEST(PackedLinear, ActOrderPutsActivationsWhereTheirGroupsAre) {
+  sys::ThreadPool pool(2);
+  codec::IntegerMatrix matrix = matrix_with_outliers();
+  matrix.levels.reset();
+  CounterRng rng(4, "act-order");
+  for (std::size_t k = matrix.group_of_column.size(); k > 1; --k)
+    std::swap(matrix.group_of_column[k - 1], matrix.group_of_column[rng.below(k)]);
+  const PackedLinear linear = std::move(pack_integers(matrix, pool)).value();
+  ASSERT_EQ(linear.order.size(), static_cast<std::size_t>(kCols));
+  const Matrix weight = codec::dequantize(matrix);
+  RowCodes x = std::move(RowCodes::make(kTokens, kCols)).value();
+  RowCodes ordered = std::move(RowCodes::make(kTokens, kCols)).value();
+  for (RowCodes* codes : {&x, &ordered}) codes->begin(kTokens, kCols, true, 32);
+  for (std::int64_t m = 0; m < kTokens; ++m) {
+    std::vector<float> row(kCols);
+    for (float& value : row) value = static_cast<float>(rng.normal());
+    x.put(m, row.data());
+    ordered.put_ordered(m, x, linear.order);
+  }
+  std::vector<std::uint8_t> scratch(1 << 16);
+  auto* aligned = reinterpret_cast<std::uint8_t*>((reinterpret_cast<std::uintptr_t>(scratch.data()) + 63) / 64 * 64);
+  std::vector<float> parts(2 * kTokens * 64);
+  std::vector<float> out(kTokens * kRows);
+  const Product product{&linear, &ordered, out.data(), kRows};
+  run_products({&product, 1}, 0, num_panels({&product, 1}), {aligned, parts.data()});
+  for (std::int64_t m = 0; m < kTokens; ++m)
+    for (std::int64_t n = 0; n < kRows; ++n) {
+      double sum = 0.0;
+      double magnitude = 0.0;
+      for (std::int64_t k = 0; k < kCols; ++k) {
+        const double term = static_cast<double>(weight.view()(n, k)) * static_cast<double>(x.value(m, k));
+        sum += term;
+        magnitude += std::fabs(term);
+      }
+      ASSERT_NEAR(out[static_cast<std::size_t>(m * kRows + n)], sum, 1e-5 * magnitude) << m << " " << n;
+    }
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The tile operations of simd/amx_tiles.h in plain C++, for proving kernels/gemm_bf16/amx_block.h where there is no AMX.
+// The tile operations of simd/amx_tiles.h in plain C++, for proving kernels where there is no AMX.
 // As the instruction: pairs of products one after the other, bf16 subnormals count as zero. It also refuses what real tiles
 // would fault on: work before the configuration, or after its release.
 #pragma once
@@ -65,6 +65,18 @@ void tile_multiply_bf16() {
         sums[static_cast<std::size_t>(16 * m + n)] +=
             emulated_bf16(emulated_tiles().tile(kA) + 64 * m + 2 * k) *
             emulated_bf16(emulated_tiles().tile(kB) + 64 * (k / 2) + 4 * n + 2 * (k % 2));
+  std::memcpy(emulated_tiles().tile(kSum), sums.data(), 1024);
+}
+template <int kSum, int kA, int kB>
+void tile_multiply_s8u8() {
+  std::array<std::int32_t, 256> sums;
+  std::memcpy(sums.data(), emulated_tiles().tile(kSum), 1024);
+  for (int m = 0; m < 16; ++m)
+    for (int k = 0; k < 64; ++k)
+      for (int n = 0; n < 16; ++n)
+        sums[static_cast<std::size_t>(16 * m + n)] +=
+            static_cast<std::int8_t>(emulated_tiles().tile(kA)[64 * m + k]) *
+            static_cast<int>(emulated_tiles().tile(kB)[64 * (k / 4) + 4 * n + k % 4]);
   std::memcpy(emulated_tiles().tile(kSum), sums.data(), 1024);
 }
 

@@ -10,6 +10,7 @@
 #include "kernels/packed/pack.h"
 #include "kernels/packed/table.h"
 #include "kernels/packed/weight_access.h"
+#include "kernels/packed_emulated.h"
 #include "tensor/half.h"
 
 namespace quernel::kernels::packed {
@@ -215,6 +216,26 @@ TEST(Packed, EveryTailOfOutputsAndRows) {
     for (std::int64_t num_rows = 1; num_rows <= 130; ++num_rows) compare_all(kind, 70, 128, 64, num_rows, Data::random);
   }
 }
+
+#ifdef QUERNEL_EMULATED_TILES
+// The kernel for AMX where there is none: the same bits on emulated tiles.
+TEST(Packed, TilesGiveTheBitsOfTheReference) {
+  if (!sys::can_use(sys::Isa::avx512_vnni)) GTEST_SKIP() << "unpacking takes AVX-512 VNNI";
+  for (const Kind& kind : kinds())
+    for (const std::int64_t group : {16, 64, 128, -1}) {
+      if (has_super(kind.groups) && group != 16) continue;
+      for (const std::int64_t num_rows : {1, 15, 16, 17, 32, 37, 50}) {
+        CounterRng rng(5, "tiles");
+        const PackedWeight weight = make_weight(kind, 81, 200, group, Data::random, rng);
+        const Rows x(num_rows, 200, weight.view().group_size, Data::random, rng);
+        EXPECT_TRUE(same_bits(run(many_on_emulated_tiles, weight.view(), x.view, 0, 6),
+                              run(variants().back().few, weight.view(), x.view, 0, 6)))
+            << "codes " << static_cast<int>(kind.codes) << " groups " << static_cast<int>(kind.groups) << " group "
+            << group << " rows " << num_rows;
+      }
+    }
+}
+#endif
 
 // The longest sum that is allowed, of the largest products: INT32 holds it.
 TEST(Packed, LongestRowsDoNotOverflow) {

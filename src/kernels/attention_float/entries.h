@@ -10,6 +10,9 @@ void run(const Args& args) noexcept;
 namespace avx2 {
 void run(const Args& args) noexcept;
 }
+namespace neon {
+void run(const Args& args) noexcept;
+}
 namespace reference {
 void run(const Args& args) noexcept;
 }

@@ -12,6 +12,10 @@ namespace avx2 {
 void run_f32(const ArgsF32& args) noexcept;
 void run_bf16(const ArgsBf16& args) noexcept;
 }  // namespace avx2
+namespace neon {
+void run_f32(const ArgsF32& args) noexcept;
+void run_bf16(const ArgsBf16& args) noexcept;
+}  // namespace neon
 namespace reference {
 void run_f32(const ArgsF32& args) noexcept;
 void run_bf16(const ArgsBf16& args) noexcept;

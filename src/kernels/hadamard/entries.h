@@ -10,6 +10,9 @@ void transform(const Plan& plan, float* row, float* scratch) noexcept;
 namespace avx2 {
 void transform(const Plan& plan, float* row, float* scratch) noexcept;
 }
+namespace neon {
+void transform(const Plan& plan, float* row, float* scratch) noexcept;
+}
 namespace reference {
 void transform(const Plan& plan, float* row, float* scratch) noexcept;
 }

@@ -16,6 +16,14 @@ namespace avx2 {
 void run(const Args& args) noexcept;
 void encode(const float* x, std::int64_t size, float most, Coded& out) noexcept;
 }  // namespace avx2
+namespace neon_i8mm {
+void run(const Args& args) noexcept;
+void encode(const float* x, std::int64_t size, float most, Coded& out) noexcept;
+}  // namespace neon_i8mm
+namespace neon {
+void run(const Args& args) noexcept;
+void encode(const float* x, std::int64_t size, float most, Coded& out) noexcept;
+}  // namespace neon
 namespace reference {
 void run(const Args& args) noexcept;
 void encode(const float* x, std::int64_t size, float most, Coded& out) noexcept;

@@ -26,7 +26,7 @@ struct Block {
   static constexpr bool kShort = simd::kWidensByTile && is_tiny(kCodes);
   // Preparing costs instructions a register of codes: from three rows on it saves more. Without a dot product of large bytes, never.
   static constexpr bool kPrepared =
-      Policy::kPrepares && !simd::kWidensByTile && (kRows > 2 || (!Policy::kChangesCodes && !Policy::kRunsOn));
+      Policy::kPrepares && simd::kWideByteBias == 0 && (kRows > 2 || (!Policy::kChangesCodes && !Policy::kRunsOn));
   static constexpr bool kRunsOn = kPrepared && Policy::kRunsOn;
   // Two sums for a long group hide the latency of the dot product, where there are registers for them.
   static constexpr int kChains = (kPrepared && kRows > 5) || kPanels > 1 ? 1 : 2;

@@ -6,7 +6,8 @@
 namespace quernel::kernels::packed {
 
 std::span<const Variant> variants() {
-  static const std::array<Variant, 4> table{{
+  static const std::array<Variant, 5> table{{
+      {sys::Isa::amx, "packed/amx", avx512_vnni::few, amx::many, 24, 16, avx512_vnni::spin, avx512_vnni::sweep},
       {sys::Isa::avx512_vnni, "packed/avx512_vnni", avx512_vnni::few, avx512_vnni::many, 24, 16, avx512_vnni::spin,
        avx512_vnni::sweep},
       {sys::Isa::avx_vnni, "packed/avx_vnni", avx_vnni::few, nullptr, 0, 0, avx_vnni::spin, avx_vnni::sweep},

@@ -10,6 +10,9 @@ Functions functions() noexcept;
 namespace avx2 {
 Functions functions() noexcept;
 }
+namespace neon {
+Functions functions() noexcept;
+}
 namespace reference {
 Functions functions() noexcept;
 }

@@ -1,0 +1,22 @@
+#include "simd/f32x16_neon.h"
+#include "simd/i8_neon.h"
+// Needs a type above.
+#include "simd/math_f32x16.h"
+
+namespace quernel::kernels::kv_attention {
+namespace {
+constexpr int kMaxRows = 3;
+}  // namespace
+}  // namespace quernel::kernels::kv_attention
+
+// The body needs all of the above.
+#include "kernels/kv_attention/body.h"
+#include "kernels/kv_attention/body_encode.h"
+#include "kernels/kv_attention/entries.h"
+
+namespace quernel::kernels::kv_attention::neon {
+
+void run(const Args& args) noexcept { run_all<kMaxRows>(args, 0); }
+void encode(const float* x, std::int64_t size, float most, Coded& out) noexcept { run_encode(x, size, most, out); }
+
+}  // namespace quernel::kernels::kv_attention::neon

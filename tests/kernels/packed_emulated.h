@@ -1,0 +1,10 @@
+// The AMX kernel of packed on emulated tiles, from a file that is compiled for AVX-512 VNNI.
+#pragma once
+
+#include "kernels/packed/packed.h"
+
+namespace quernel::kernels::packed {
+
+void many_on_emulated_tiles(const Args& args) noexcept;
+
+}  // namespace quernel::kernels::packed
