@@ -9,7 +9,8 @@ namespace quernel::serve {
 
 std::int64_t shared_tokens(std::span<const std::int32_t> held, std::span<const std::int32_t> wanted, int kv_bits) {
   const std::size_t most = std::min(held.size(), wanted.empty() ? 0 : wanted.size() - 1);
-  const auto [end, other] = std::mismatch(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(most), wanted.begin());
+  const auto [end, other] =
+      std::mismatch(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(most), wanted.begin());
   const auto shared = static_cast<std::int64_t>(end - held.begin());
   const bool is_part = shared < static_cast<std::int64_t>(held.size());
   return kv_bits == 4 && is_part ? shared / engine::kPageTokens * engine::kPageTokens : shared;
@@ -20,8 +21,7 @@ void PrefixShelf::put(std::vector<std::int32_t> tokens, engine::PagedCache cache
                 cache.length(), tokens.size());
   if (capacity_ == 0 || tokens.empty()) return;
   std::erase_if(entries_, [&](const Entry& entry) {
-    return entry.tokens.size() <= tokens.size() &&
-           std::equal(entry.tokens.begin(), entry.tokens.end(), tokens.begin());
+    return entry.tokens.size() <= tokens.size() && std::equal(entry.tokens.begin(), entry.tokens.end(), tokens.begin());
   });
   if (entries_.size() == capacity_) give_up_oldest();
   entries_.push_back({std::move(tokens), std::move(cache)});

@@ -60,7 +60,8 @@ Status check_request(const Request& request, const model::ModelConfig& config, c
   QUERNEL_TRY_STATUS(runtime::check_tokens(config, request.prompt));
   QUERNEL_TRY_STATUS(check_stop_texts(request.stop_texts, has_tokenizer));
   QUERNEL_TRY_STATUS(check_bias_ids(request.sampler.logit_bias, config.vocab_size));
-  QUERNEL_TRY_STATUS(check_size(request, config.max_positions, "the context", "shorten the prompt or ask for fewer tokens"));
+  QUERNEL_TRY_STATUS(
+      check_size(request, config.max_positions, "the context", "shorten the prompt or ask for fewer tokens"));
   // The last token's keys and values are never needed, but its page may be.
   return check_size(request, pages.most_tokens(), "the cache of keys and values",
                     "a larger --kv-budget, fewer --kv-bits, a shorter prompt or fewer tokens");

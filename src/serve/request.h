@@ -48,11 +48,11 @@ using EventSink = std::function<bool(const Event& event)>;
 
 struct Request {
   std::vector<std::int32_t> prompt{};
-  std::int64_t max_tokens = 128;           // new ones, 0 or more
-  std::vector<std::int64_t> stop_ids{};    // the answer ends before any of these
-  std::vector<std::string> stop_texts{};   // the text ends before the first of these
+  std::int64_t max_tokens = 128;          // new ones, 0 or more
+  std::vector<std::int64_t> stop_ids{};   // the answer ends before any of these
+  std::vector<std::string> stop_texts{};  // the text ends before the first of these
   runtime::SamplerOptions sampler = runtime::SamplerOptions();
-  EventSink on_event{};                    // may be empty
+  EventSink on_event{};  // may be empty
 };
 
 Status check_request(const Request& request, const model::ModelConfig& config, const engine::PagePool& pages,

@@ -44,8 +44,7 @@ Scheduler::Scheduler(engine::IntModel& model, sys::ThreadPool& pool, const text:
 Result<RequestId> Scheduler::submit(Request request) {
   QUERNEL_TRY_STATUS(check_request(request, model_.config(), model_.pages(), tokenizer_ != nullptr));
   const std::lock_guard lock(mutex_);
-  QUERNEL_TRY(Sequence sequence,
-              Sequence::make(last_id_ + 1, std::move(request), model_.make_cache(), tokenizer_));
+  QUERNEL_TRY(Sequence sequence, Sequence::make(last_id_ + 1, std::move(request), model_.make_cache(), tokenizer_));
   submitted_.push_back(std::make_unique<Sequence>(std::move(sequence)));
   return ++last_id_;
 }
@@ -232,8 +231,7 @@ Status Scheduler::run_pass() {
       std::copy(from.begin(), from.end(), head_in_.row(parts_[i].first_logit + r).begin());
     }
   }
-  if (num_logits > 0)
-    model_.logits(head_in_.view().row_block(0, num_logits), logits_.view().row_block(0, num_logits));
+  if (num_logits > 0) model_.logits(head_in_.view().row_block(0, num_logits), logits_.view().row_block(0, num_logits));
   ++stats_.passes;
   return ok_status();
 }
@@ -281,6 +279,12 @@ bool Scheduler::step() {
   retire();
   const std::lock_guard lock(mutex_);
   return !running_.empty() || !waiting_.empty() || !submitted_.empty();
+}
+
+Status Scheduler::set_lookup(const LookupOptions& lookup) {
+  QUERNEL_TRY_STATUS(check_lookup(lookup));
+  options_.lookup = lookup;
+  return ok_status();
 }
 
 void Scheduler::run_until_idle() {

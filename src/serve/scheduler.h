@@ -35,7 +35,8 @@ struct SchedulerOptions {
   std::int64_t pass_tokens = 512;              // 1 to 512
   std::int64_t shelf_size = 16;                // ended sequences that are kept; 0: none
   LookupOptions lookup{};                      // speculation: off while max_draft is 0
-  std::int64_t verify_rows = 16;  // decoding and draft tokens of a pass: with more rows, products take time of their own
+  std::int64_t verify_rows =
+      16;  // decoding and draft tokens of a pass: with more rows, products take time of their own
 };
 
 // Since the beginning.
@@ -62,6 +63,9 @@ class Scheduler {
   // One pass; whether anything is left to do.
   bool step();
   void run_until_idle();
+
+  // Speculation from the next step on. Errors: invalid_argument.
+  Status set_lookup(const LookupOptions& lookup);
 
   [[nodiscard]] const SchedulerStats& stats() const { return stats_; }
   [[nodiscard]] std::int64_t num_running() const { return static_cast<std::int64_t>(running_.size()); }

@@ -29,9 +29,7 @@ class Sequence {
   [[nodiscard]] std::span<const std::int32_t> cached() const {
     return tokens().first(static_cast<std::size_t>(cache_.length()));
   }
-  [[nodiscard]] std::int64_t num_missing() const {
-    return static_cast<std::int64_t>(tokens_.size()) - cache_.length();
-  }
+  [[nodiscard]] std::int64_t num_missing() const { return static_cast<std::int64_t>(tokens_.size()) - cache_.length(); }
   [[nodiscard]] bool decodes() const { return num_missing() == 1; }
   [[nodiscard]] bool ended() const { return end_.has_value(); }
   [[nodiscard]] bool answered() const { return ended() && end_ != EndReason::cancelled && end_ != EndReason::failed; }

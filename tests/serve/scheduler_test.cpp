@@ -56,7 +56,8 @@ TEST(Scheduler, SameTokensWhateverElseIsInTheBatch) {
       int threads;
       std::int64_t pass_tokens, max_sequences, shelf_size;
     };
-    for (const Case& c : {Case{1, 512, 64, 0}, Case{2, 40, 5, 3}, Case{3, 6, 64, 3}, Case{4, 512, 5, 3}, Case{4, 40, 64, 0}}) {
+    for (const Case& c :
+         {Case{1, 512, 64, 0}, Case{2, 40, 5, 3}, Case{3, 6, 64, 3}, Case{4, 512, 5, 3}, Case{4, 40, 64, 0}}) {
       SCOPED_TRACE(testing::Message() << c.threads << " threads, passes of " << c.pass_tokens);
       Serving serving({.kv_bits = kv_bits}, c.threads);
       const auto scheduler = serving.scheduler(

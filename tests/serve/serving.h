@@ -77,8 +77,7 @@ inline std::vector<serve::Request> mixed_requests(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     serve::Request& request = requests[i];
     if (i % 3 == 0) request.prompt = beginning;
-    const std::vector<std::int32_t> own =
-        random_tokens(static_cast<std::int64_t>(2 + i * 7 % 40), kVocab, i);
+    const std::vector<std::int32_t> own = random_tokens(static_cast<std::int64_t>(2 + i * 7 % 40), kVocab, i);
     request.prompt.insert(request.prompt.end(), own.begin(), own.end());
     request.max_tokens = static_cast<std::int64_t>(5 + i * 5 % 37);
     if (i % 2 == 1) {

@@ -46,7 +46,8 @@ TEST(TextStop, PiecesDoNotMatter) {
     for (std::size_t end = 0; end <= text.size() && expected == text; ++end)
       for (const std::string& stop : stops) {
         const std::string so_far = text.substr(0, end);
-        if (so_far.ends_with(stop) && end - stop.size() < expected.size()) expected = so_far.substr(0, end - stop.size());
+        if (so_far.ends_with(stop) && end - stop.size() < expected.size())
+          expected = so_far.substr(0, end - stop.size());
       }
     TextStop one(stops);
     std::string shown = one.push(text);
