@@ -145,6 +145,11 @@ void add_run(CLI::App& app, Context& context) {
           "Guess up to so many tokens from the text so far and verify them in one pass; the answer is the same")
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
+  command->add_flag("--context-shift", settings->generate.context_shift,
+                    "Where the context is full, forget the oldest tokens and go on (models without sliding windows)");
+  command->add_option("--keep", settings->generate.keep_tokens, "First tokens that --context-shift does not forget")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
   command->add_option("--seed", settings->generate.seed, "Seed of the sampler")->capture_default_str();
   command
       ->add_option("--precision", settings->precision,

@@ -245,6 +245,10 @@ struct GenerateOptions {
   std::uint64_t seed = 0;
   // Tokens that are guessed from the text so far and verified in one pass; the answer stays the same. Integer runtime only.
   std::int64_t speculate = 0;
+  // Where context or cache are full, the oldest page of 32 tokens behind the first keep_tokens is forgotten instead of a refusal at the start. Integer
+  // runtime only, models without sliding windows.
+  bool context_shift = false;
+  std::int64_t keep_tokens = 32;
 };
 
 // A model ready to continue text, in the integer runtime or in the float one. The integer runtime keeps its cache from call to call: a

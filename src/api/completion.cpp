@@ -59,6 +59,8 @@ Result<Completion> complete_text(serve::Scheduler& scheduler, const text::Tokeni
   request.stop_ids = stop_ids;
   request.stop_texts = options.stop;
   request.sampler = to_sampler(options, tokenizer);
+  request.drop_oldest = options.context_shift;
+  request.keep_tokens = options.keep_tokens;
   request.on_event = [&](const serve::Event& event) {
     if (out.prefill_seconds == 0.0) out.prefill_seconds = watch.seconds();
     if (event.token) out.tokens.push_back(*event.token);
@@ -69,6 +71,7 @@ Result<Completion> complete_text(serve::Scheduler& scheduler, const text::Tokeni
       out.read_tokens = static_cast<std::size_t>(event.usage.prompt_tokens - event.usage.shared_tokens);
       out.drafted = event.usage.drafted;
       out.accepted = event.usage.accepted;
+      out.dropped = event.usage.dropped_tokens;
     }
     return event.text.empty() || !on_text || on_text(event.text);
   };
@@ -84,6 +87,9 @@ Result<Completion> complete_text(const runtime::FloatModel& model, const text::T
                                  const GenerateOptions& options, const TextCallback& on_text) {
   if (options.speculate != 0)
     return Error(Fault::invalid_argument, "speculation needs the integer runtime").in_field("--speculate");
+  if (options.context_shift)
+    return Error(Fault::invalid_argument, "dropping the oldest tokens needs the integer runtime")
+        .in_field("--context-shift");
   for (const std::string& stop : options.stop)
     if (stop.empty()) return Error(Fault::invalid_argument, "a stop text is empty").in_field("stop");
   Completion out;

@@ -24,6 +24,7 @@ struct Completion {
   double decode_seconds = 0.0;       // from there on
   std::int64_t drafted = 0;
   std::int64_t accepted = 0;
+  std::int64_t dropped = 0;  // tokens forgotten on the way
 };
 
 // False ends the text. Whole UTF-8 sequences, never empty.

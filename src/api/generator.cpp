@@ -70,13 +70,15 @@ Report describe(const Completion& made, std::size_t prompt_tokens, double load_s
                   {"decode_tokens_per_second", decode_rate},
                   {"draft_tokens", made.drafted},
                   {"draft_tokens_accepted", made.accepted},
+                  {"dropped_tokens", made.dropped},
                   {"peak_rss", sys::peak_resident_bytes()}};
-  const std::string guessed =
-      made.drafted > 0 ? fmt::format(" ({} of {} guessed ones right)", made.accepted, made.drafted) : "";
+  std::string more;
+  if (made.drafted > 0) more += fmt::format(" ({} of {} guessed ones right)", made.accepted, made.drafted);
+  if (made.dropped > 0) more += fmt::format(", the oldest {} dropped", made.dropped);
   return {dump_json(json),
           fmt::format("load {}, prompt {} tokens ({} read at {:.0f}/s), {} tokens at {:.1f}/s{}, peak memory {}\n",
                       sys::format_duration(load_seconds), prompt_tokens, made.read_tokens, prefill_rate,
-                      made.tokens.size(), decode_rate, guessed, sys::format_bytes(sys::peak_resident_bytes()))};
+                      made.tokens.size(), decode_rate, more, sys::format_bytes(sys::peak_resident_bytes()))};
 }
 
 }  // namespace

@@ -153,22 +153,26 @@ PagePool::Block* PagePool::copy(const Block* block) {
 }
 
 PagedCache::PagedCache(PagedCache&& other) noexcept
-    : pool_(other.pool_), entries_(std::exchange(other.entries_, {})), length_(std::exchange(other.length_, 0)) {}
+    : pool_(other.pool_),
+      entries_(std::exchange(other.entries_, {})),
+      length_(std::exchange(other.length_, 0)),
+      dropped_(std::exchange(other.dropped_, 0)) {}
 
 PagedCache::~PagedCache() {
-  for (Entry& entry : entries_) drop(entry);
+  for (Entry& entry : entries_) release(entry);
 }
 
 PagedCache& PagedCache::operator=(PagedCache&& other) noexcept {
   if (this == &other) return *this;
-  for (Entry& entry : entries_) drop(entry);
+  for (Entry& entry : entries_) release(entry);
   pool_ = other.pool_;
   entries_ = std::exchange(other.entries_, {});
   length_ = std::exchange(other.length_, 0);
+  dropped_ = std::exchange(other.dropped_, 0);
   return *this;
 }
 
-void PagedCache::drop(Entry& entry) {
+void PagedCache::release(Entry& entry) {
   if (entry.open != nullptr) pool_->release(entry.open);
   if (entry.closed != nullptr) pool_->release(entry.closed);
   entry = {};
@@ -199,11 +203,23 @@ Status PagedCache::reopen(Entry& entry, std::int64_t tokens) {
   return ok_status();
 }
 
+void PagedCache::drop(std::int64_t first_page, std::int64_t num_pages) {
+  const std::int64_t end = first_page + num_pages;
+  QUERNEL_CHECK(first_page >= 0 && num_pages >= 0 && end * kPageTokens <= length_,
+                "pages {} to {} of {} tokens dropped", first_page, end, length_);
+  const auto first = entries_.begin() + static_cast<std::ptrdiff_t>(first_page);
+  const auto last = entries_.begin() + static_cast<std::ptrdiff_t>(end);
+  std::for_each(first, last, [this](Entry& entry) { release(entry); });
+  entries_.erase(first, last);
+  length_ -= num_pages * kPageTokens;
+  dropped_ += num_pages * kPageTokens;
+}
+
 Status PagedCache::cut(std::int64_t length) {
   QUERNEL_CHECK(length >= 0 && length <= length_, "a cache of {} tokens cut to {}", length_, length);
   const std::int64_t pages = ceil_div(length, kPageTokens);
   while (static_cast<std::int64_t>(entries_.size()) > pages) {
-    drop(entries_.back());
+    release(entries_.back());
     entries_.pop_back();
   }
   length_ = length;
@@ -247,7 +263,7 @@ Status PagedCache::reserve(std::int64_t tokens) {
   if (status.ok()) return status;
   const auto pages = static_cast<std::size_t>(ceil_div(length_, kPageTokens));
   while (entries_.size() > pages) {
-    drop(entries_.back());
+    release(entries_.back());
     entries_.pop_back();
   }
   // Else a shorter pass that does not fill the page would round it.
@@ -268,6 +284,7 @@ PagedCache PagedCache::fork() const {
   PagedCache twin(*pool_);
   twin.entries_ = entries_;
   twin.length_ = length_;
+  twin.dropped_ = dropped_;
   for (const Entry& entry : entries_) {
     if (entry.open != nullptr) PagePool::hold(entry.open);
     if (entry.closed != nullptr) PagePool::hold(entry.closed);

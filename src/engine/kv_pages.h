@@ -5,7 +5,8 @@
 // common is stored once; whoever writes into a block that others hold gets a copy first.
 // Bits     16 or 8: all blocks alike. 4: a page that is full, and not a sequence's first, is rounded from 8 bits to 4 when its own tokens have
 //          been attended (runtime/simulated.h says why and how)
-// Units    positions count from 0; the budget is in bytes
+// Units    positions count from 0 and are the cache's own; where pages were dropped, a token's place in its text is dropped() further on. The
+//          budget is in bytes
 // Memory   slabs stay with the kind of block they were made for while one is held; where the budget is short, slabs without a held block go back
 // Errors   make: unsupported (head_dim, bits); reserve: limit_exceeded where the budget is used up, with what is missing
 // Threads  pools and caches by one thread at a time; pages from any
@@ -83,6 +84,10 @@ class PagedCache {
   [[nodiscard]] std::int64_t length() const { return length_; }
   [[nodiscard]] const PagePool& pool() const { return *pool_; }
 
+  // Gives up whole pages before the last; what follows moves up. Later tokens do not see them, those in the cache have.
+  void drop(std::int64_t first_page, std::int64_t num_pages);
+  [[nodiscard]] std::int64_t dropped() const { return dropped_; }  // tokens
+
   // Forgets tokens from `length` on. A page of 4 bits that is cut becomes one of 8 again; its tokens stay rounded.
   Status cut(std::int64_t length);
   // Makes positions length() .. length() + tokens writable, as the next pass will write them. On failure nothing has changed.
@@ -104,7 +109,7 @@ class PagedCache {
     PagePool::Block* open = nullptr;
     PagePool::Block* closed = nullptr;
   };
-  void drop(Entry& entry);
+  void release(Entry& entry);
   Status try_reserve(std::int64_t end);
   Status make_writable(Entry& entry);
   Status reopen(Entry& entry, std::int64_t tokens);
@@ -112,6 +117,7 @@ class PagedCache {
   PagePool* pool_ = nullptr;
   std::vector<Entry> entries_;
   std::int64_t length_ = 0;
+  std::int64_t dropped_ = 0;
 };
 
 }  // namespace quernel::engine

@@ -44,7 +44,8 @@ Scheduler::Scheduler(engine::IntModel& model, sys::ThreadPool& pool, const text:
 Result<RequestId> Scheduler::submit(Request request) {
   QUERNEL_TRY_STATUS(check_request(request, model_.config(), model_.pages(), tokenizer_ != nullptr));
   const std::lock_guard lock(mutex_);
-  QUERNEL_TRY(Sequence sequence, Sequence::make(last_id_ + 1, std::move(request), model_.make_cache(), tokenizer_));
+  QUERNEL_TRY(Sequence sequence, Sequence::make(last_id_ + 1, std::move(request), model_.make_cache(),
+                                                cache_limit(model_.config(), model_.pages()), tokenizer_));
   submitted_.push_back(std::make_unique<Sequence>(std::move(sequence)));
   return ++last_id_;
 }
@@ -100,9 +101,8 @@ engine::PagedCache Scheduler::common_prefix(const Sequence& sequence) {
 bool Scheduler::has_room(const Sequence& sequence) const {
   const engine::PagePool& pages = model_.pages();
   const auto missing_bytes = [&](const Sequence& of) {
-    const auto held = static_cast<std::int64_t>(of.cached().size());
-    const std::uint64_t wanted =
-        pages.bytes_read(static_cast<std::int64_t>(of.tokens().size())) + pages.block_bytes(pages.open_bits());
+    const std::int64_t held = of.cache().length();
+    const std::uint64_t wanted = pages.bytes_read(of.num_slots()) + pages.block_bytes(pages.open_bits());
     return wanted - (held > 0 ? pages.bytes_read(held - 1) : 0);
   };
   std::uint64_t needed = missing_bytes(sequence);
@@ -156,7 +156,7 @@ Status Scheduler::make_room(Sequence& sequence, std::int64_t& num_tokens) {
 
 void Scheduler::add_part(Sequence& sequence, std::int64_t num_tokens) {
   if (!make_room(sequence, num_tokens).ok()) return;
-  const bool reads = !sequence.decodes() || sequence.cache().length() < sequence.usage().prompt_tokens;
+  const bool reads = !sequence.decodes() || sequence.num_computed() < sequence.usage().prompt_tokens;
   parts_.push_back({&sequence, num_tokens, reads, {}, num_tokens == sequence.num_missing() ? 1 : 0, 0});
 }
 
@@ -164,12 +164,16 @@ void Scheduler::plan() {
   parts_.clear();
   // Who is pre-empted on the way is the last of running_: what comes before stays in place.
   for (std::size_t i = 0; i < running_.size(); ++i)
-    if (running_[i]->decodes()) add_part(*running_[i], 1);
+    if (running_[i]->decodes()) {
+      running_[i]->make_slots();
+      add_part(*running_[i], 1);
+    }
   const auto num_decoding = static_cast<std::int64_t>(parts_.size());
   std::int64_t left = std::max<std::int64_t>(1, options_.pass_tokens - num_decoding);
   for (std::size_t i = 0; i < running_.size() && left > 0; ++i) {
     if (running_[i]->decodes()) continue;
-    const std::int64_t count = std::min(left, running_[i]->num_missing());
+    running_[i]->make_slots();
+    const std::int64_t count = std::min({left, running_[i]->num_missing(), running_[i]->num_free()});
     add_part(*running_[i], count);
     left -= count;
   }
@@ -259,7 +263,7 @@ void Scheduler::retire() {
   for (auto& sequence : running_) {
     if (!sequence->answered()) continue;
     const std::span<const std::int32_t> cached = sequence->cached();
-    shelf_.put({cached.begin(), cached.end()}, std::move(sequence->cache()));
+    if (!cached.empty()) shelf_.put({cached.begin(), cached.end()}, std::move(sequence->cache()));
   }
   std::erase_if(running_, [](const auto& sequence) { return sequence->ended(); });
 }

@@ -4,22 +4,24 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/checked.h"
 
 namespace quernel::serve {
 
 using engine::kPageTokens;
 
-Result<Sequence> Sequence::make(RequestId id, Request request, engine::PagedCache cache,
+Result<Sequence> Sequence::make(RequestId id, Request request, engine::PagedCache cache, std::int64_t limit,
                                 const text::Tokenizer* tokenizer) {
   QUERNEL_TRY(runtime::Sampler sampler, runtime::Sampler::make(request.sampler));
-  return Sequence(id, std::move(request), std::move(cache), tokenizer, std::move(sampler));
+  return Sequence(id, std::move(request), std::move(cache), limit, tokenizer, std::move(sampler));
 }
 
-Sequence::Sequence(RequestId id, Request request, engine::PagedCache cache, const text::Tokenizer* tokenizer,
-                   runtime::Sampler sampler)
+Sequence::Sequence(RequestId id, Request request, engine::PagedCache cache, std::int64_t limit,
+                   const text::Tokenizer* tokenizer, runtime::Sampler sampler)
     : id_(id),
       request_(std::move(request)),
       cache_(std::move(cache)),
+      limit_(limit),
       sampler_(std::move(sampler)),
       stop_(request_.stop_texts),
       tokens_(std::move(request_.prompt)) {
@@ -39,11 +41,21 @@ void Sequence::preempt(engine::PagedCache empty) {
   ++usage_.preemptions;
 }
 
+void Sequence::make_slots() {
+  if (num_free() > 0) return;
+  QUERNEL_CHECK(request_.drop_oldest, "a cache of {} tokens is full", limit_);
+  cache_.drop(ceil_div(request_.keep_tokens, kPageTokens), 1);
+  // One that was pre-empted drops again what it has told already.
+  if (cache_.dropped() <= usage_.dropped_tokens) return;
+  usage_.dropped_tokens = cache_.dropped();
+  if (request_.on_event) request_.on_event({.request = id_, .dropped_tokens = kPageTokens});
+}
+
 std::span<const std::int32_t> Sequence::draft(const LookupOptions& options, std::int64_t most) {
   QUERNEL_CHECK(decodes(), "a draft behind {} missing tokens", num_missing());
-  const auto length = static_cast<std::int64_t>(tokens_.size());
+  const std::int64_t length = cache_.length() + 1;
   // The token behind the draft is sampled as well.
-  most = std::min({most, draft_limit_, request_.max_tokens - usage_.new_tokens - 1});
+  most = std::min({most, draft_limit_, request_.max_tokens - usage_.new_tokens - 1, num_free() - 1});
   // A page of 4 bits that is full cannot be opened again: no draft token may fill one.
   if (cache_.pool().kv_bits() == 4) most = std::min(most, kPageTokens - 1 - length % kPageTokens);
   draft_ = most > 0 ? look_up(tokens_, options, most) : std::vector<std::int32_t>();

@@ -2,9 +2,11 @@
 //
 // Tokens   prompt, then what was generated. Those behind the cache's end are missing: a sequence that decodes misses one, one that reads its prompt
 //          (or, pre-empted, all it had) more
+// Dropping where it was asked for, a cache that is full gives up a page before the next token, at the same tokens whenever they are computed
 // Threads  sample() of different sequences at once; all else in the thread that steps the scheduler, which also receives the events
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -21,19 +23,26 @@ namespace quernel::serve {
 class Sequence {
  public:
   // The request has passed check_request; tokenizer may be null. Errors: invalid_argument (sampler).
-  static Result<Sequence> make(RequestId id, Request request, engine::PagedCache cache,
+  // limit: cache_limit().
+  static Result<Sequence> make(RequestId id, Request request, engine::PagedCache cache, std::int64_t limit,
                                const text::Tokenizer* tokenizer);
 
   [[nodiscard]] RequestId id() const { return id_; }
   [[nodiscard]] std::span<const std::int32_t> tokens() const { return tokens_; }
+  // What the cache holds, for others to share: nothing where pages were dropped.
   [[nodiscard]] std::span<const std::int32_t> cached() const {
-    return tokens().first(static_cast<std::size_t>(cache_.length()));
+    return tokens().first(static_cast<std::size_t>(cache_.dropped() > 0 ? 0 : cache_.length()));
   }
-  [[nodiscard]] std::int64_t num_missing() const { return static_cast<std::int64_t>(tokens_.size()) - cache_.length(); }
+  [[nodiscard]] std::int64_t num_computed() const { return cache_.length() + cache_.dropped(); }
+  [[nodiscard]] std::int64_t num_missing() const { return static_cast<std::int64_t>(tokens_.size()) - num_computed(); }
+  // Slots of the cache that tokens may still take, and that it will have taken once nothing is missing.
+  [[nodiscard]] std::int64_t num_free() const { return limit_ - cache_.length(); }
+  [[nodiscard]] std::int64_t num_slots() const { return std::min(cache_.length() + num_missing(), limit_); }
   [[nodiscard]] bool decodes() const { return num_missing() == 1; }
   [[nodiscard]] bool ended() const { return end_.has_value(); }
   [[nodiscard]] bool answered() const { return ended() && end_ != EndReason::cancelled && end_ != EndReason::failed; }
   [[nodiscard]] engine::PagedCache& cache() { return cache_; }
+  [[nodiscard]] const engine::PagedCache& cache() const { return cache_; }
   [[nodiscard]] const Usage& usage() const { return usage_; }
 
   // Goes on from a cache that holds the first tokens.
@@ -41,6 +50,8 @@ class Sequence {
   // Gives the cache back; everything is missing then.
   void preempt(engine::PagedCache empty);
 
+  // Before tokens are computed: room in the cache.
+  void make_slots();
   // A guess at what follows the missing token, for sample() to judge.
   std::span<const std::int32_t> draft(const LookupOptions& options, std::int64_t most);
   void drop_draft() { draft_.clear(); }
@@ -51,8 +62,8 @@ class Sequence {
   void end(EndReason reason, const std::optional<Error>& error = {});
 
  private:
-  Sequence(RequestId id, Request request, engine::PagedCache cache, const text::Tokenizer* tokenizer,
-           runtime::Sampler sampler);
+  Sequence(RequestId id, Request request, engine::PagedCache cache, std::int64_t limit,
+           const text::Tokenizer* tokenizer, runtime::Sampler sampler);
   void put(std::int32_t token);
   void learn(std::int64_t num_right);
   [[nodiscard]] bool is_stop(std::int32_t token) const;
@@ -60,6 +71,7 @@ class Sequence {
   RequestId id_;
   Request request_;
   engine::PagedCache cache_;
+  std::int64_t limit_;
   runtime::Sampler sampler_;
   std::optional<text::StreamDecoder> decoder_;
   TextStop stop_;

@@ -450,6 +450,10 @@ class Command(unittest.TestCase):
         quernel("run", self.out, "-p", "s", "--dry-base", 0.5, expect=1)
         quernel("run", self.out, "-p", "s", "--speculate", 65, expect=2)
         quernel("run", self.out, "-p", "s", "--speculate", 2, "--precision", "f32", expect=1)
+        quernel("run", self.out, "-p", "s", "--context-shift", "--precision", "f32", expect=1)
+        quernel("run", self.out, "-p", "s", "-n", 600, expect=3)
+        shifted = json.loads(quernel("run", self.out, "-p", "seven", "-n", 600, "--json", "--context-shift")[0])
+        self.assertEqual((len(shifted["tokens"]), shifted["dropped_tokens"]), (600, 96))
         # The whole cache could never hold it.
         self.assertIn("--kv-budget", quernel("run", self.out, "-p", "s", "-n", 400, "--kv-budget", "64K", expect=3)[1])
 

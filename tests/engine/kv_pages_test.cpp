@@ -156,6 +156,36 @@ TEST(KvPages, FourBitsKeepTheFirstAndTheLastPageOpen) {
   EXPECT_TRUE(cache.reserve(10).ok());
 }
 
+TEST(KvPages, DroppedPagesComeBackToThePool) {
+  for (const int bits : {8, 4}) {
+    PagePool pool = pool_of(bits);
+    PagedCache cache(pool);
+    ASSERT_TRUE(cache.reserve(100).ok());
+    cache.commit(100);
+    const PagedCache twin = cache.fork();
+    const auto* last = cache.open_page(3, 0, 0).keys;
+    const std::uint64_t free = pool.free_bytes();
+    cache.drop(1, 2);
+    EXPECT_EQ(cache.length(), 36);
+    EXPECT_EQ(cache.dropped(), 64);
+    EXPECT_EQ(cache.open_page(1, 0, 0).keys, last);
+    EXPECT_EQ(pool.free_bytes(), free) << "the twin still holds them";
+    EXPECT_EQ(twin.length(), 100);
+    PagedCache other(pool);
+    other = twin.fork();
+    other.drop(0, 1);
+    EXPECT_EQ(other.dropped(), 32);
+  }
+  PagePool pool = pool_of(8);
+  PagedCache alone(pool);
+  ASSERT_TRUE(alone.reserve(100).ok());
+  alone.commit(100);
+  const std::uint64_t free = pool.free_bytes();
+  alone.drop(0, 3);
+  EXPECT_EQ(pool.free_bytes(), free + 3 * pool.block_bytes(8));
+  EXPECT_EQ(alone.length(), 4);
+}
+
 TEST(KvPages, WritingIntoASharedBlockCopiesIt) {
   PagePool pool = pool_of(8);
   PagedCache cache(pool);
