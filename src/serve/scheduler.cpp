@@ -34,12 +34,7 @@ Result<std::unique_ptr<Scheduler>> Scheduler::make(engine::IntModel& model, sys:
 
 Scheduler::Scheduler(engine::IntModel& model, sys::ThreadPool& pool, const text::Tokenizer* tokenizer,
                      const SchedulerOptions& options)
-    : model_(model),
-      pool_(pool),
-      tokenizer_(tokenizer),
-      options_(options),
-      shelf_(options.shelf_size),
-      hidden_(kMaxPassTokens, model.config().hidden_size) {}
+    : model_(model), pool_(pool), tokenizer_(tokenizer), options_(options), shelf_(options.shelf_size), pass_(model) {}
 
 Result<RequestId> Scheduler::submit(Request request) {
   QUERNEL_TRY_STATUS(check_request(request, model_.config(), model_.pages(), tokenizer_ != nullptr));
@@ -127,7 +122,7 @@ void Scheduler::admit() {
 
 void Scheduler::preempt_youngest() {
   Sequence* youngest = running_.back().get();
-  std::erase_if(parts_, [youngest](const Part& part) { return part.sequence == youngest; });
+  pass_.remove(*youngest);
   youngest->preempt(model_.make_cache());
   waiting_.push_front(std::move(running_.back()));
   running_.pop_back();
@@ -155,21 +150,18 @@ Status Scheduler::make_room(Sequence& sequence, std::int64_t& num_tokens) {
 }
 
 void Scheduler::add_part(Sequence& sequence, std::int64_t num_tokens) {
-  if (!make_room(sequence, num_tokens).ok()) return;
-  const bool reads = !sequence.decodes() || sequence.num_computed() < sequence.usage().prompt_tokens;
-  parts_.push_back({&sequence, num_tokens, reads, {}, num_tokens == sequence.num_missing() ? 1 : 0, 0});
+  if (make_room(sequence, num_tokens).ok()) pass_.add(sequence, num_tokens);
 }
 
 void Scheduler::plan() {
-  parts_.clear();
+  pass_.clear();
   // Who is pre-empted on the way is the last of running_: what comes before stays in place.
   for (std::size_t i = 0; i < running_.size(); ++i)
     if (running_[i]->decodes()) {
       running_[i]->make_slots();
       add_part(*running_[i], 1);
     }
-  const auto num_decoding = static_cast<std::int64_t>(parts_.size());
-  std::int64_t left = std::max<std::int64_t>(1, options_.pass_tokens - num_decoding);
+  std::int64_t left = std::max<std::int64_t>(1, options_.pass_tokens - pass_.num_tokens());
   for (std::size_t i = 0; i < running_.size() && left > 0; ++i) {
     if (running_[i]->decodes()) continue;
     running_[i]->make_slots();
@@ -181,14 +173,8 @@ void Scheduler::plan() {
 }
 
 void Scheduler::add_drafts() {
-  std::int64_t num_tokens = 0;
-  std::int64_t num_decoding = 0;
-  for (const Part& part : parts_) {
-    num_tokens += part.num_tokens;
-    num_decoding += part.sequence->decodes() ? 1 : 0;
-  }
-  std::int64_t left = std::min(options_.verify_rows - num_decoding, options_.pass_tokens - num_tokens);
-  for (Part& part : parts_) {
+  std::int64_t left = std::min(options_.verify_rows - pass_.num_decoding(), options_.pass_tokens - pass_.num_tokens());
+  for (Pass::Part& part : pass_.parts()) {
     Sequence& sequence = *part.sequence;
     if (left <= 0 || !sequence.decodes()) continue;
     part.draft = sequence.draft(options_.lookup, left);
@@ -206,47 +192,11 @@ void Scheduler::add_drafts() {
   }
 }
 
-Status Scheduler::run_pass() {
-  tokens_.clear();
-  std::vector<engine::Span> spans;
-  for (const Part& part : parts_) {
-    const auto missing = part.sequence->tokens().last(static_cast<std::size_t>(part.sequence->num_missing()));
-    tokens_.insert(tokens_.end(), missing.begin(), missing.begin() + part.num_tokens);
-    tokens_.insert(tokens_.end(), part.draft.begin(), part.draft.end());
-    spans.push_back({&part.sequence->cache(), part.num_tokens + static_cast<std::int64_t>(part.draft.size())});
-  }
-  const auto rows = static_cast<std::int64_t>(tokens_.size());
-  QUERNEL_TRY_STATUS(model_.forward(tokens_, spans, hidden_.view().row_block(0, rows)));
-  std::int64_t num_logits = 0;
-  for (Part& part : parts_) {
-    part.first_logit = num_logits;
-    num_logits += part.num_logits;
-  }
-  if (num_logits > logits_.rows()) {
-    head_in_ = Matrix(num_logits, model_.config().hidden_size);
-    logits_ = Matrix(num_logits, model_.config().vocab_size);
-  }
-  std::int64_t end = 0;
-  for (std::size_t i = 0; i < parts_.size(); ++i) {
-    end += spans[i].num_tokens;
-    const std::int64_t count = parts_[i].num_logits;
-    for (std::int64_t r = 0; r < count; ++r) {
-      const std::span<const float> from = hidden_.row(end - count + r);
-      std::copy(from.begin(), from.end(), head_in_.row(parts_[i].first_logit + r).begin());
-    }
-  }
-  if (num_logits > 0) model_.logits(head_in_.view().row_block(0, num_logits), logits_.view().row_block(0, num_logits));
-  ++stats_.passes;
-  return ok_status();
-}
-
 // Tokens are chosen side by side, told in order.
 void Scheduler::finish_pass() {
-  pool_.parallel_for(static_cast<std::int64_t>(parts_.size()), [this](std::int64_t i) {
-    const Part& part = parts_[static_cast<std::size_t>(i)];
-    if (part.num_logits > 0) part.sequence->sample(logits_.view().row_block(part.first_logit, part.num_logits));
-  });
-  for (const Part& part : parts_) {
+  ++stats_.passes;
+  pass_.choose_tokens(pool_);
+  for (const Pass::Part& part : pass_.parts()) {
     if (part.reads) stats_.read_tokens += part.num_tokens;
     if (part.num_logits == 0) continue;
     const Usage before = part.sequence->usage();
@@ -272,12 +222,12 @@ bool Scheduler::step() {
   take_in();
   admit();
   plan();
-  if (!parts_.empty()) {
-    const Status passed = run_pass();
+  if (!pass_.parts().empty()) {
+    const Status passed = pass_.run();
     if (passed.ok()) {
       finish_pass();
     } else {
-      for (const Part& part : parts_) part.sequence->end(EndReason::failed, passed.error());
+      for (const Pass::Part& part : pass_.parts()) part.sequence->end(EndReason::failed, passed.error());
     }
   }
   retire();

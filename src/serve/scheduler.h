@@ -17,18 +17,17 @@
 #include <vector>
 
 #include "engine/int_model.h"
+#include "serve/pass.h"
 #include "serve/prefix_shelf.h"
 #include "serve/prompt_lookup.h"
 #include "serve/request.h"
 #include "serve/sequence.h"
 #include "sys/thread_pool.h"
-#include "tensor/matrix.h"
 #include "text/tokenizer.h"
 
 namespace quernel::serve {
 
 inline constexpr std::int64_t kMaxSequences = 64;
-inline constexpr std::int64_t kMaxPassTokens = 512;  // what the engine computes in one pass
 
 struct SchedulerOptions {
   std::int64_t max_sequences = kMaxSequences;  // that run at once, 1 to 64; others wait
@@ -72,16 +71,6 @@ class Scheduler {
   [[nodiscard]] std::int64_t num_waiting() const { return static_cast<std::int64_t>(waiting_.size()); }
 
  private:
-  // What a sequence does in the pass. Logits are made of its last tokens: one and its draft.
-  struct Part {
-    Sequence* sequence = nullptr;
-    std::int64_t num_tokens = 0;  // missing ones, without the draft
-    bool reads = false;           // of the prompt, or again
-    std::span<const std::int32_t> draft{};
-    std::int64_t num_logits = 0;
-    std::int64_t first_logit = 0;
-  };
-
   Scheduler(engine::IntModel& model, sys::ThreadPool& pool, const text::Tokenizer* tokenizer,
             const SchedulerOptions& options);
   void take_in();
@@ -93,7 +82,6 @@ class Scheduler {
   void add_drafts();
   Status make_room(Sequence& sequence, std::int64_t& num_tokens);
   void preempt_youngest();
-  Status run_pass();
   void finish_pass();
   void retire();
 
@@ -110,9 +98,7 @@ class Scheduler {
 
   std::deque<std::unique_ptr<Sequence>> waiting_;  // both by age, the oldest first; who waits is younger than who runs
   std::vector<std::unique_ptr<Sequence>> running_;
-  std::vector<Part> parts_;
-  std::vector<std::int32_t> tokens_;  // of the pass
-  Matrix hidden_, head_in_, logits_;
+  Pass pass_;
   SchedulerStats stats_;
 };
 
