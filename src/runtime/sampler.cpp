@@ -1,7 +1,11 @@
 #include "runtime/sampler.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
+#include <limits>
+#include <numeric>
 #include <utility>
 
 #include "base/check.h"
@@ -9,6 +13,10 @@
 
 namespace quernel::runtime {
 namespace {
+
+// Widths of bands of logits that are ranked together, in temperatures: e^-6 is 1/400 of the likeliest one's share.
+constexpr double kFirstBand = 6.0;
+constexpr double kDeepestBand = 80.0;  // from here on the rest is one band
 
 SeenPenalties seen_penalties(const SamplerOptions& o) {
   return {o.repetition_penalty, o.presence_penalty, o.frequency_penalty, o.repetition_window};
@@ -24,25 +32,54 @@ double chance_at(std::uint64_t seed, std::size_t position) {
   return static_cast<double>((std::uint64_t{block[1]} << 32U | block[0]) >> 11U) * 0x1.0p-53;
 }
 
-// For a heap with the likeliest on top: the higher logit, the lower id of equals.
-template <class Candidate>
-bool less_likely(const Candidate& a, const Candidate& b) {
-  return a.logit != b.logit ? a.logit < b.logit : a.id > b.id;
+// e^x for x <= 0, to 2e-7: a polynomial behind a shift of the exponent, in a form that compilers turn into vector instructions.
+inline float exp_negative(float x) {
+  x = x > -87.0F ? x : -87.0F;           // also NaN
+  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it leaves an integer in the low bits
+  const float shifted = x * 1.44269504F + kRound;
+  const float n = shifted - kRound;
+  const float r = (x - n * 0.693359375F) + n * 2.12194440e-4F;
+  float p = 1.0F / 720.0F;
+  p = p * r + 1.0F / 120.0F;
+  p = p * r + 1.0F / 24.0F;
+  p = p * r + 1.0F / 6.0F;
+  p = p * r + 0.5F;
+  p = p * r * r + r + 1.0F;
+  const std::uint32_t exponent = (std::bit_cast<std::uint32_t>(shifted) + 127U) << 23U;
+  return p * std::bit_cast<float>(exponent);
+}
+
+constexpr std::size_t kLanes = 16;  // sums and maxima that go side by side, in a fixed order
+
+float largest_of(std::span<const float> values) {
+  std::array<float, kLanes> lane;
+  lane.fill(-INFINITY);
+  std::size_t i = 0;
+  for (; i + kLanes <= values.size(); i += kLanes)
+    for (std::size_t j = 0; j < kLanes; ++j) lane[j] = values[i + j] > lane[j] ? values[i + j] : lane[j];
+  for (; i < values.size(); ++i) lane[0] = values[i] > lane[0] ? values[i] : lane[0];
+  return *std::max_element(lane.begin(), lane.end());
+}
+
+// Of exp((value - largest) / temperature); what is not finite counts as next to nothing.
+double sum_of_weights(std::span<const float> values, float largest, float inverse_temperature) {
+  std::array<double, kLanes> lane{};
+  std::size_t i = 0;
+  for (; i + kLanes <= values.size(); i += kLanes)
+    for (std::size_t j = 0; j < kLanes; ++j)
+      lane[j] += static_cast<double>(exp_negative((values[i + j] - largest) * inverse_temperature));
+  for (; i < values.size(); ++i)
+    lane[0] += static_cast<double>(exp_negative((values[i] - largest) * inverse_temperature));
+  return std::accumulate(lane.begin(), lane.end(), 0.0);
 }
 
 }  // namespace
 
 std::int32_t argmax(std::span<const float> values) {
   QUERNEL_CHECK(!values.empty(), "argmax of nothing");
-  std::size_t best = 0;
-  float largest = -INFINITY;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (values[i] > largest) {
-      largest = values[i];
-      best = i;
-    }
-  }
-  return static_cast<std::int32_t>(best);
+  const float largest = largest_of(values);
+  if (largest == -INFINITY) return 0;
+  return static_cast<std::int32_t>(std::find(values.begin(), values.end(), largest) - values.begin());
 }
 
 Result<Sampler> Sampler::make(const SamplerOptions& options) {
@@ -71,67 +108,75 @@ std::span<const float> Sampler::moved(std::span<const float> logits, std::span<c
   return logits_;
 }
 
-Sampler::Candidate Sampler::take_likeliest() {
-  std::pop_heap(candidates_.begin(), candidates_.end(), less_likely<Candidate>);
-  const Candidate taken = candidates_.back();
-  candidates_.pop_back();
-  return taken;
+double Sampler::weight(float logit) const {
+  return static_cast<double>(exp_negative((logit - largest_) * static_cast<float>(1.0 / options_.temperature)));
 }
 
-void Sampler::keep_top_k() {
-  const auto top_k = static_cast<std::size_t>(options_.top_k);
-  if (top_k == 0 || top_k >= candidates_.size()) return;
-  std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(top_k - 1), candidates_.end(),
-                   [](const auto& a, const auto& b) { return less_likely(b, a); });
-  candidates_.resize(top_k);
+// A whole vocabulary is not sorted: bands of logits are, from the top down, as many as are needed.
+void Sampler::rank_band(std::span<const float> logits) {
+  const float floor = band_ > kDeepestBand ? -INFINITY : static_cast<float>(largest_ - band_ * options_.temperature);
+  const std::size_t first = ranked_.size();
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    if (logits[i] < ranked_to_ && logits[i] >= floor && std::isfinite(logits[i]))
+      ranked_.push_back({logits[i], static_cast<std::int32_t>(i)});
+  std::sort(ranked_.begin() + static_cast<std::ptrdiff_t>(first), ranked_.end(),
+            [](const Ranked& a, const Ranked& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; });
+  ranked_to_ = floor;
+  band_ *= 2;
 }
 
-// Weights of all candidates; what they sum up to, and what those that pass min-p do.
-Sampler::Mass Sampler::weigh() {
-  double largest = -INFINITY;
-  for (const Candidate& candidate : candidates_) largest = std::max(largest, candidate.logit);
-  Mass mass;
-  for (Candidate& candidate : candidates_) {
-    candidate.weight = std::exp((candidate.logit - largest) / options_.temperature);
-    mass.all += candidate.weight;
-    if (candidate.weight >= options_.min_p) mass.kept += candidate.weight;
+// Whether there are more than `rank` finite logits; so many are ranked then.
+bool Sampler::has_rank(std::span<const float> logits, std::size_t rank) {
+  while (rank >= ranked_.size() && ranked_to_ > -INFINITY) rank_band(logits);
+  return rank < ranked_.size();
+}
+
+std::int32_t Sampler::draw(std::span<const float> logits, double chance) {
+  ranked_.clear();
+  ranked_to_ = INFINITY;
+  band_ = kFirstBand;
+  const std::size_t most =
+      options_.top_k > 0 ? static_cast<std::size_t>(options_.top_k) : std::numeric_limits<std::size_t>::max();
+  double all = 0.0;
+  if (options_.top_k > 0) {
+    for (std::size_t i = 0; i < most && has_rank(logits, i); ++i) all += weight(ranked_[i].logit);
+  } else {
+    all = sum_of_weights(logits, largest_, static_cast<float>(1.0 / options_.temperature));
   }
-  return mass;
-}
-
-// A whole vocabulary is not sorted: a heap gives up the likeliest ones, as many as are needed.
-std::int32_t Sampler::draw(double chance) {
-  keep_top_k();
-  Mass mass = weigh();
-  std::make_heap(candidates_.begin(), candidates_.end(), less_likely<Candidate>);
-  const auto none_left = [this] { return candidates_.empty() || candidates_.front().weight < options_.min_p; };
-  kept_.clear();
-  if (options_.top_p < 1.0) {
-    const double enough = options_.top_p * mass.all;
-    for (mass.kept = 0.0; kept_.empty() || (mass.kept < enough && !none_left());) {
-      kept_.push_back(take_likeliest());
-      mass.kept += kept_.back().weight;
+  double kept = all;
+  std::size_t num_kept = most;
+  if (options_.top_p < 1.0 || options_.min_p > 0.0) {
+    kept = 0.0;
+    for (num_kept = 0; num_kept < most && has_rank(logits, num_kept); ++num_kept) {
+      const double next = weight(ranked_[num_kept].logit);
+      const bool enough = (options_.top_p < 1.0 && kept >= options_.top_p * all) || next < options_.min_p;
+      if (num_kept > 0 && enough) break;
+      kept += next;
     }
-    candidates_.clear();
   }
-  double target = chance * mass.kept;
-  for (std::size_t i = 0;; ++i) {
-    if (i == kept_.size()) kept_.push_back(take_likeliest());
-    if (target < kept_[i].weight || (i + 1 == kept_.size() && none_left())) return kept_[i].id;
-    target -= kept_[i].weight;
+  return pick(logits, chance * kept, num_kept);
+}
+
+// The one of the first num_kept within whose share `target` falls; the last where rounding left a rest.
+std::int32_t Sampler::pick(std::span<const float> logits, double target, std::size_t num_kept) {
+  std::int32_t id = 0;
+  for (std::size_t i = 0; i < num_kept && has_rank(logits, i); ++i) {
+    id = ranked_[i].id;
+    const double share = weight(ranked_[i].logit);
+    if (target < share) break;
+    target -= share;
   }
+  return id;
 }
 
 std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std::int32_t> context) {
   QUERNEL_CHECK(!logits.empty(), "logits of an empty vocabulary");
   logits = moved(logits, context);
   if (options_.temperature == 0.0) return argmax(logits);
-  candidates_.clear();
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (std::isfinite(logits[i])) candidates_.push_back({logits[i], 0.0, static_cast<std::int32_t>(i)});
-  }
-  if (candidates_.empty()) return argmax(logits);
-  return draw(chance_at(options_.seed, context.size()));
+  largest_ = largest_of(logits);
+  if (!std::isfinite(largest_)) return argmax(logits);
+  ranked_.reserve(logits.size());
+  return draw(logits, chance_at(options_.seed, context.size()));
 }
 
 }  // namespace quernel::runtime

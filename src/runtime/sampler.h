@@ -39,26 +39,24 @@ class Sampler {
   std::int32_t sample(std::span<const float> logits, std::span<const std::int32_t> context);
 
  private:
-  struct Candidate {
-    double logit;
-    double weight;  // exp of it over the temperature, 1 for the likeliest
+  struct Ranked {
+    float logit;
     std::int32_t id;
   };
   explicit Sampler(SamplerOptions options);
   std::span<const float> moved(std::span<const float> logits, std::span<const std::int32_t> context);
-  struct Mass {
-    double all = 0.0;
-    double kept = 0.0;
-  };
-  void keep_top_k();
-  Mass weigh();
-  std::int32_t draw(double chance);
-  Candidate take_likeliest();
+  std::int32_t draw(std::span<const float> logits, double chance);
+  std::int32_t pick(std::span<const float> logits, double target, std::size_t num_kept);
+  [[nodiscard]] double weight(float logit) const;
+  bool has_rank(std::span<const float> logits, std::size_t rank);
+  void rank_band(std::span<const float> logits);
 
   SamplerOptions options_;
-  std::vector<float> logits_;          // moved copy
-  std::vector<Candidate> candidates_;  // a heap, likeliest on top
-  std::vector<Candidate> kept_;        // taken from it, likeliest first
+  std::vector<float> logits_;   // moved copy
+  std::vector<Ranked> ranked_;  // of the draw: likeliest first, as far as was asked
+  float largest_ = 0.0F;        // logit
+  float ranked_to_ = 0.0F;      // logits above this are ranked
+  double band_ = 0.0;           // temperatures that the next band is wide
 };
 
 // Index of the largest value, the lowest of equals; NaN never wins. values is not empty.
