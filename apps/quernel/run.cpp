@@ -1,6 +1,10 @@
 // quernel run
+#include <cmath>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <sstream>
+#include <utility>
 
 #include "quernel/commands.h"
 #include "quernel/options.h"
@@ -68,6 +72,43 @@ int run(Settings& settings, const Context& context) {
   return 0;
 }
 
+// ID=VALUE
+std::pair<std::int32_t, double> parse_bias(const std::string& word) {
+  std::istringstream in(word);
+  std::int32_t id = 0;
+  char equals = 0;
+  std::string value;
+  if (in >> id >> equals >> value && id >= 0 && equals == '=') {
+    char* end = nullptr;
+    const double number = std::strtod(value.c_str(), &end);
+    if (end == value.c_str() + value.size() && (std::isfinite(number) || number == -INFINITY)) return {id, number};
+  }
+  throw CLI::ValidationError("--logit-bias", "ID=VALUE expected (17=-2.5, 17=-inf), found '" + word + "'");
+}
+
+void add_penalties(CLI::App& command, Settings& settings) {
+  api::GenerateOptions& generate = settings.generate;
+  command.add_option("--presence-penalty", generate.presence_penalty, "Taken from the logits of tokens that were seen")
+      ->capture_default_str();
+  command.add_option("--frequency-penalty", generate.frequency_penalty, "Taken from them each time they were seen")
+      ->capture_default_str();
+  command
+      .add_option("--dry-multiplier", generate.dry_multiplier,
+                  "DRY: tokens that would repeat a longer stretch become less likely; 0: off")
+      ->capture_default_str();
+  command.add_option("--dry-base", generate.dry_base, "How fast that grows with the stretch")->capture_default_str();
+  command.add_option("--dry-allowed-length", generate.dry_allowed_length, "Stretches up to this long are free")
+      ->capture_default_str();
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--logit-bias",
+          [&generate](const std::vector<std::string>& words) {
+            for (const std::string& word : words) generate.logit_bias.push_back(parse_bias(word));
+          },
+          "ID=VALUE is added to that token's logit, -inf: never; may be repeated")
+      ->allow_extra_args(false);
+}
+
 }  // namespace
 
 void add_run(CLI::App& app, Context& context) {
@@ -94,6 +135,20 @@ void add_run(CLI::App& app, Context& context) {
       ->capture_default_str();
   command
       ->add_option("--repeat-penalty", settings->generate.repetition_penalty, "Above 1: seen tokens become less likely")
+      ->capture_default_str();
+  add_penalties(*command, *settings);
+  command->add_option("--stop", settings->generate.stop, "The text ends before this; may be repeated")
+      ->allow_extra_args(false);
+  command
+      ->add_option(
+          "--speculate", settings->generate.speculate,
+          "Guess up to so many tokens from the text so far and verify them in one pass; the answer is the same")
+      ->check(CLI::Range(0, 64))
+      ->capture_default_str();
+  command->add_flag("--context-shift", settings->generate.context_shift,
+                    "Where the context is full, forget the oldest tokens and go on (models without sliding windows)");
+  command->add_option("--keep", settings->generate.keep_tokens, "First tokens that --context-shift does not forget")
+      ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
   command->add_option("--seed", settings->generate.seed, "Seed of the sampler")->capture_default_str();
   command

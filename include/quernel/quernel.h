@@ -235,7 +235,20 @@ struct GenerateOptions {
   double top_p = 1.0;
   double min_p = 0.0;
   double repetition_penalty = 1.0;
+  double presence_penalty = 0.0;   // taken from the logit of a token that was seen,
+  double frequency_penalty = 0.0;  // and each time it was
+  double dry_multiplier = 0.0;     // DRY: what would repeat a longer stretch becomes less likely; 0: off
+  double dry_base = 1.75;
+  std::int64_t dry_allowed_length = 2;
+  std::vector<std::pair<std::int32_t, double>> logit_bias;  // id, what is added; minus infinity: never
+  std::vector<std::string> stop;                            // the text ends before any of these
   std::uint64_t seed = 0;
+  // Tokens that are guessed from the text so far and verified in one pass; the answer stays the same. Integer runtime only.
+  std::int64_t speculate = 0;
+  // Where context or cache are full, the oldest page of 32 tokens behind the first keep_tokens is forgotten instead of a refusal at the start. Integer
+  // runtime only, models without sliding windows.
+  bool context_shift = false;
+  std::int64_t keep_tokens = 32;
 };
 
 // A model ready to continue text, in the integer runtime or in the float one. The integer runtime keeps its cache from call to call: a

@@ -55,14 +55,14 @@ void AttentionPhase::begin(const AttentionPlan& plan, std::span<const Span> span
 }
 
 // Norm, rotation and transform of one head.
-void AttentionPhase::finish_head(std::span<float> head, std::span<const float> gain, std::int64_t position,
+void AttentionPhase::finish_head(std::span<float> head, std::span<const float> gain, std::int64_t rope_position,
                                  std::int64_t layer) const {
   const model::ModelConfig& config = *model_.config;
   const model::LayerConfig& of_layer = config.layers[static_cast<std::size_t>(layer)];
   if (config.qk_norm_per_head)
     kernels::rowwise::functions().rms_norm(head.data(), gain.data(), static_cast<float>(config.rms_norm_eps),
                                            head.data(), config.head_dim);
-  if (of_layer.rotates) runtime::rotate_head(model_.rope->at(position, of_layer.local_rope), head);
+  if (of_layer.rotates) runtime::rotate_head(model_.rope->at(rope_position, of_layer.local_rope), head);
   if (model_.head_transform != nullptr) {
     std::array<float, kv::kMaxHeadDim> scratch;
     model_.head_transform->apply(head.data(), scratch.data());
@@ -77,12 +77,13 @@ void AttentionPhase::make_heads(std::int64_t row, std::int64_t kv_head, std::int
   const std::int64_t position = plan_->positions[static_cast<std::size_t>(row)];
   float* values = qkv_.row(row).data();
   float* key = values + config.q_size() + kv_head * config.head_dim;
-  finish_head({key, dim}, weights.k_norm, position, layer);
+  const std::int64_t rope_position = plan_->rope_positions[static_cast<std::size_t>(row)];
+  finish_head({key, dim}, weights.k_norm, rope_position, layer);
   const PagedCache& cache = *spans_[static_cast<std::size_t>(plan_->span_of[static_cast<std::size_t>(row)])].cache;
   kv::write_token(cache.open_page(position / kPageTokens, layer, kv_head), cache.pool().open_bits(), config.head_dim,
                   position % kPageTokens, key, key + config.kv_size());
   for (std::int64_t head = kv_head * group_; head < (kv_head + 1) * group_; ++head)
-    finish_head({values + head * config.head_dim, dim}, weights.q_norm, position, layer);
+    finish_head({values + head * config.head_dim, dim}, weights.q_norm, rope_position, layer);
   split_queries(row, kv_head);
 }
 

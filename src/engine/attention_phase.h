@@ -45,7 +45,8 @@ class AttentionPhase {
   };
 
   void make_heads(std::int64_t row, std::int64_t kv_head, std::int64_t layer);
-  void finish_head(std::span<float> head, std::span<const float> gain, std::int64_t position, std::int64_t layer) const;
+  void finish_head(std::span<float> head, std::span<const float> gain, std::int64_t rope_position,
+                   std::int64_t layer) const;
   void split_queries(std::int64_t row, std::int64_t kv_head);
   void close_pages(int worker, std::int64_t layer);
   void attend(Worker& worker, const AttentionUnit& unit, const AttentionUnit* next, std::int64_t layer);

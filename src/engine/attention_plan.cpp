@@ -44,6 +44,7 @@ AttentionPlan plan_attention(const model::ModelConfig& config, std::span<const S
       const std::int64_t count = std::min(end, (page + 1) * kPageTokens) - position;
       for (std::int64_t t = 0; t < count; ++t) {
         plan.positions.push_back(position + t);
+        plan.rope_positions.push_back(position + t + spans[s].cache->dropped());
         plan.span_of.push_back(span);
         plan.block_of.push_back(static_cast<std::int64_t>(plan.blocks.size()));
       }

@@ -33,8 +33,9 @@ struct ClosingPage {
 };
 
 struct AttentionPlan {
-  std::vector<std::int64_t> positions;  // of each row
-  std::vector<std::int64_t> span_of;    // of each row
+  std::vector<std::int64_t> positions;       // of each row, in its cache
+  std::vector<std::int64_t> rope_positions;  // of each row, in its text: pages dropped before it count
+  std::vector<std::int64_t> span_of;         // of each row
   std::vector<TokenBlock> blocks;
   std::vector<std::int64_t> block_of;  // of each row
   std::vector<AttentionUnit> units;    // longest first

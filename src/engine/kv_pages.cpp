@@ -15,10 +15,9 @@ namespace quernel::engine {
 namespace kv = kernels::kv_attention;
 
 struct PagePool::Block {
-  int bits = 0;
-  int holders = 0;
-  std::uint8_t* slab = nullptr;
+  Slab* slab = nullptr;
   std::int64_t index = 0;  // within the slab
+  int holders = 0;
 };
 
 namespace {
@@ -26,6 +25,13 @@ namespace {
 constexpr std::int64_t kSlabBlocks = 16;
 
 }  // namespace
+
+struct PagePool::Slab {
+  int bits = 0;
+  std::int64_t num_held = 0;  // blocks
+  sys::HugeBuffer memory;
+  std::vector<Block> blocks;  // kSlabBlocks, or what the budget still had
+};
 
 PagePool::PagePool() = default;
 PagePool::~PagePool() = default;
@@ -62,19 +68,44 @@ std::uint64_t PagePool::bytes_read(std::int64_t length) const {
   return open * block_bytes(8) + (pages - open) * block_bytes(4);
 }
 
+std::uint64_t PagePool::free_bytes() const {
+  return budget_ - used_ + free_[0].size() * block_bytes(open_bits()) + free_[1].size() * block_bytes(4);
+}
+
+std::int64_t PagePool::most_tokens() const {
+  const auto open = static_cast<std::int64_t>(budget_ / block_bytes(open_bits()));
+  if (kv_bits_ != 4 || open < 2) return open * kPageTokens;
+  // The two open pages may lie in two slabs, which then hold nothing else; the last page is never full.
+  const std::uint64_t pinned = static_cast<std::uint64_t>(std::min(open, 2 * kSlabBlocks)) * block_bytes(8);
+  const auto closed = static_cast<std::int64_t>((budget_ - pinned) / block_bytes(4));
+  return (closed + 2) * kPageTokens - 1;
+}
+
+// Slabs of blocks of other bits that nobody holds; whether there were any.
+bool PagePool::give_back_slabs(int bits) {
+  const auto is_idle = [bits](const auto& slab) { return slab->num_held == 0 && slab->bits != bits; };
+  for (std::vector<Block*>& free : free_) std::erase_if(free, [&](const Block* block) { return is_idle(block->slab); });
+  for (const auto& slab : slabs_)
+    if (is_idle(slab)) used_ -= slab->blocks.size() * block_bytes(slab->bits);
+  return std::erase_if(slabs_, is_idle) > 0;
+}
+
 // Blocks of a new slab become free ones, the first on top.
 bool PagePool::add_slab(int bits) {
-  const std::uint64_t left = (budget_ - used_) / block_bytes(bits);
-  const std::int64_t count = std::min(kSlabBlocks, static_cast<std::int64_t>(left));
+  auto left = static_cast<std::int64_t>((budget_ - used_) / block_bytes(bits));
+  if (left == 0 && give_back_slabs(bits)) left = static_cast<std::int64_t>((budget_ - used_) / block_bytes(bits));
+  const std::int64_t count = std::min(kSlabBlocks, left);
   if (count == 0) return false;
-  Result<sys::HugeBuffer> slab = sys::HugeBuffer::make(kSlabBlocks * block_bytes(bits));
-  if (!slab.ok()) return false;
-  slabs_.push_back(std::move(slab).value());
+  Result<sys::HugeBuffer> memory = sys::HugeBuffer::make(kSlabBlocks * block_bytes(bits));
+  if (!memory.ok()) return false;
+  slabs_.push_back(std::make_unique<Slab>(Slab{bits, 0, std::move(memory).value(), {}}));
+  Slab& slab = *slabs_.back();
+  slab.blocks.resize(static_cast<std::size_t>(count));
   used_ += static_cast<std::uint64_t>(count) * block_bytes(bits);
-  auto* memory = reinterpret_cast<std::uint8_t*>(slabs_.back().data());
   for (std::int64_t index = count; index-- > 0;) {
-    blocks_.push_back(std::make_unique<Block>(Block{bits, 0, memory, index}));
-    free_[bits == 4 ? 1 : 0].push_back(blocks_.back().get());
+    Block& block = slab.blocks[static_cast<std::size_t>(index)];
+    block = {&slab, index, 0};
+    free_[bits == 4 ? 1 : 0].push_back(&block);
   }
   return true;
 }
@@ -85,6 +116,7 @@ PagePool::Block* PagePool::take(int bits) {
   Block* block = free.back();
   free.pop_back();
   block->holders = 1;
+  ++block->slab->num_held;
   return block;
 }
 
@@ -92,22 +124,25 @@ void PagePool::hold(Block* block) { ++block->holders; }
 
 void PagePool::release(Block* block) {
   QUERNEL_CHECK(block->holders > 0, "a block without holders is released");
-  if (--block->holders == 0) free_[block->bits == 4 ? 1 : 0].push_back(block);
+  if (--block->holders > 0) return;
+  --block->slab->num_held;
+  free_[block->slab->bits == 4 ? 1 : 0].push_back(block);
 }
 
 int PagePool::holders(const Block* block) { return block->holders; }
 
 // A slab holds, for each layer and head, the key parts of its blocks and then their value parts.
 kv::PageBytes PagePool::page(const Block* block, std::int64_t layer, std::int64_t kv_head) const {
-  const kv::PageLayout at = kv::page_layout(head_dim_, block->bits);
-  std::uint8_t* start = block->slab + (layer * kv_heads_ + kv_head) * kSlabBlocks * (at.key_bytes + at.value_bytes);
+  const kv::PageLayout at = kv::page_layout(head_dim_, block->slab->bits);
+  auto* slab = reinterpret_cast<std::uint8_t*>(block->slab->memory.data());
+  std::uint8_t* start = slab + (layer * kv_heads_ + kv_head) * kSlabBlocks * (at.key_bytes + at.value_bytes);
   return {start + block->index * at.key_bytes, start + kSlabBlocks * at.key_bytes + block->index * at.value_bytes};
 }
 
 PagePool::Block* PagePool::copy(const Block* block) {
-  Block* made = take(block->bits);
+  Block* made = take(block->slab->bits);
   if (made == nullptr) return nullptr;
-  const kv::PageLayout at = kv::page_layout(head_dim_, block->bits);
+  const kv::PageLayout at = kv::page_layout(head_dim_, block->slab->bits);
   for (std::int64_t i = 0; i < pages_per_block(); ++i) {
     const kv::PageBytes to = page(made, 0, i);
     const kv::PageBytes from = page(block, 0, i);
@@ -118,22 +153,26 @@ PagePool::Block* PagePool::copy(const Block* block) {
 }
 
 PagedCache::PagedCache(PagedCache&& other) noexcept
-    : pool_(other.pool_), entries_(std::exchange(other.entries_, {})), length_(std::exchange(other.length_, 0)) {}
+    : pool_(other.pool_),
+      entries_(std::exchange(other.entries_, {})),
+      length_(std::exchange(other.length_, 0)),
+      dropped_(std::exchange(other.dropped_, 0)) {}
 
 PagedCache::~PagedCache() {
-  for (Entry& entry : entries_) drop(entry);
+  for (Entry& entry : entries_) release(entry);
 }
 
 PagedCache& PagedCache::operator=(PagedCache&& other) noexcept {
   if (this == &other) return *this;
-  for (Entry& entry : entries_) drop(entry);
+  for (Entry& entry : entries_) release(entry);
   pool_ = other.pool_;
   entries_ = std::exchange(other.entries_, {});
   length_ = std::exchange(other.length_, 0);
+  dropped_ = std::exchange(other.dropped_, 0);
   return *this;
 }
 
-void PagedCache::drop(Entry& entry) {
+void PagedCache::release(Entry& entry) {
   if (entry.open != nullptr) pool_->release(entry.open);
   if (entry.closed != nullptr) pool_->release(entry.closed);
   entry = {};
@@ -164,11 +203,23 @@ Status PagedCache::reopen(Entry& entry, std::int64_t tokens) {
   return ok_status();
 }
 
+void PagedCache::drop(std::int64_t first_page, std::int64_t num_pages) {
+  const std::int64_t end = first_page + num_pages;
+  QUERNEL_CHECK(first_page >= 0 && num_pages >= 0 && end * kPageTokens <= length_,
+                "pages {} to {} of {} tokens dropped", first_page, end, length_);
+  const auto first = entries_.begin() + static_cast<std::ptrdiff_t>(first_page);
+  const auto last = entries_.begin() + static_cast<std::ptrdiff_t>(end);
+  std::for_each(first, last, [this](Entry& entry) { release(entry); });
+  entries_.erase(first, last);
+  length_ -= num_pages * kPageTokens;
+  dropped_ += num_pages * kPageTokens;
+}
+
 Status PagedCache::cut(std::int64_t length) {
   QUERNEL_CHECK(length >= 0 && length <= length_, "a cache of {} tokens cut to {}", length_, length);
   const std::int64_t pages = ceil_div(length, kPageTokens);
   while (static_cast<std::int64_t>(entries_.size()) > pages) {
-    drop(entries_.back());
+    release(entries_.back());
     entries_.pop_back();
   }
   length_ = length;
@@ -192,8 +243,7 @@ Status PagedCache::make_writable(Entry& entry) {
   return entry.open == nullptr ? Status(used_up(*pool_)) : ok_status();
 }
 
-Status PagedCache::reserve(std::int64_t tokens) {
-  const std::int64_t end = length_ + tokens;
+Status PagedCache::try_reserve(std::int64_t end) {
   if (static_cast<std::int64_t>(entries_.size()) < ceil_div(end, kPageTokens))
     entries_.resize(static_cast<std::size_t>(ceil_div(end, kPageTokens)));
   for (std::int64_t page = length_ / kPageTokens; page * kPageTokens < end; ++page) {
@@ -208,6 +258,20 @@ Status PagedCache::reserve(std::int64_t tokens) {
   return ok_status();
 }
 
+Status PagedCache::reserve(std::int64_t tokens) {
+  Status status = try_reserve(length_ + tokens);
+  if (status.ok()) return status;
+  const auto pages = static_cast<std::size_t>(ceil_div(length_, kPageTokens));
+  while (entries_.size() > pages) {
+    release(entries_.back());
+    entries_.pop_back();
+  }
+  // Else a shorter pass that does not fill the page would round it.
+  if (length_ % kPageTokens != 0 && entries_.back().closed != nullptr)
+    pool_->release(std::exchange(entries_.back().closed, nullptr));
+  return status;
+}
+
 void PagedCache::commit(std::int64_t tokens) {
   for (std::int64_t page = length_ / kPageTokens; page * kPageTokens < length_ + tokens; ++page) {
     Entry& entry = entries_[static_cast<std::size_t>(page)];
@@ -220,6 +284,7 @@ PagedCache PagedCache::fork() const {
   PagedCache twin(*pool_);
   twin.entries_ = entries_;
   twin.length_ = length_;
+  twin.dropped_ = dropped_;
   for (const Entry& entry : entries_) {
     if (entry.open != nullptr) PagePool::hold(entry.open);
     if (entry.closed != nullptr) PagePool::hold(entry.closed);

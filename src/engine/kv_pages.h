@@ -5,7 +5,9 @@
 // common is stored once; whoever writes into a block that others hold gets a copy first.
 // Bits     16 or 8: all blocks alike. 4: a page that is full, and not a sequence's first, is rounded from 8 bits to 4 when its own tokens have
 //          been attended (runtime/simulated.h says why and how)
-// Units    positions count from 0; the budget is in bytes
+// Units    positions count from 0 and are the cache's own; where pages were dropped, a token's place in its text is dropped() further on. The
+//          budget is in bytes
+// Memory   slabs stay with the kind of block they were made for while one is held; where the budget is short, slabs without a held block go back
 // Errors   make: unsupported (head_dim, bits); reserve: limit_exceeded where the budget is used up, with what is missing
 // Threads  pools and caches by one thread at a time; pages from any
 #pragma once
@@ -32,7 +34,10 @@ class PagePool {
   [[nodiscard]] int kv_bits() const { return kv_bits_; }
   [[nodiscard]] int open_bits() const { return kv_bits_ == 4 ? 8 : kv_bits_; }  // of pages that are written
   [[nodiscard]] std::uint64_t budget_bytes() const { return budget_; }
-  [[nodiscard]] std::uint64_t used_bytes() const { return used_; }
+  [[nodiscard]] std::uint64_t used_bytes() const { return used_; }  // of slabs
+  [[nodiscard]] std::uint64_t free_bytes() const;                   // not in slabs, and in blocks that nobody holds
+  // The longest sequence that the budget holds when it is alone, in whatever order its blocks came.
+  [[nodiscard]] std::int64_t most_tokens() const;
   [[nodiscard]] std::uint64_t block_bytes(int bits) const;
   [[nodiscard]] std::int64_t head_dim() const { return head_dim_; }
   // What a token reads that has `length` others before it.
@@ -60,10 +65,11 @@ class PagePool {
   int kv_bits_ = 8;
   std::uint64_t budget_ = 0;
   std::uint64_t used_ = 0;
+  struct Slab;
   bool add_slab(int bits);
+  bool give_back_slabs(int bits);
 
-  std::vector<std::unique_ptr<Block>> blocks_;
-  std::vector<sys::HugeBuffer> slabs_;
+  std::vector<std::unique_ptr<Slab>> slabs_;
   std::vector<Block*> free_[2];  // open, closed
 };
 
@@ -78,9 +84,13 @@ class PagedCache {
   [[nodiscard]] std::int64_t length() const { return length_; }
   [[nodiscard]] const PagePool& pool() const { return *pool_; }
 
+  // Gives up whole pages before the last; what follows moves up. Later tokens do not see them, those in the cache have.
+  void drop(std::int64_t first_page, std::int64_t num_pages);
+  [[nodiscard]] std::int64_t dropped() const { return dropped_; }  // tokens
+
   // Forgets tokens from `length` on. A page of 4 bits that is cut becomes one of 8 again; its tokens stay rounded.
   Status cut(std::int64_t length);
-  // Makes positions length() .. length() + tokens writable. On failure nothing has changed but blocks already held.
+  // Makes positions length() .. length() + tokens writable, as the next pass will write them. On failure nothing has changed.
   Status reserve(std::int64_t tokens);
   // The reserved tokens have been written and attended: full pages keep their rounded form alone.
   void commit(std::int64_t tokens);
@@ -99,13 +109,15 @@ class PagedCache {
     PagePool::Block* open = nullptr;
     PagePool::Block* closed = nullptr;
   };
-  void drop(Entry& entry);
+  void release(Entry& entry);
+  Status try_reserve(std::int64_t end);
   Status make_writable(Entry& entry);
   Status reopen(Entry& entry, std::int64_t tokens);
 
   PagePool* pool_ = nullptr;
   std::vector<Entry> entries_;
   std::int64_t length_ = 0;
+  std::int64_t dropped_ = 0;
 };
 
 }  // namespace quernel::engine

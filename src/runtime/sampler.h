@@ -1,7 +1,9 @@
 // From logits to the next token.
 //
-// Order    repetition penalty, temperature, top-k, top-p, min-p, then one draw; temperature 0 takes the largest logit
-// Exact    the same seed, options and logits give the same token; ties go to the lowest id
+// Order    logit bias; repetition, presence and frequency penalties; DRY; temperature; top-k; top-p; min-p; then one draw. Temperature 0 takes
+//          the largest logit
+// Exact    a token depends on seed, options, logits, context and its position (the context's length) alone, not on what was drawn before: a
+//          position can be sampled again, or ahead. Ties go to the lowest id
 // Errors   make: invalid_argument for options outside their range
 // Threads  one thread at a time
 #pragma once
@@ -11,7 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "base/rng.h"
+#include "runtime/penalties.h"
 
 namespace quernel::runtime {
 
@@ -20,8 +22,12 @@ struct SamplerOptions {
   std::int64_t top_k = 0;           // 0: all
   double top_p = 1.0;               // (0, 1]: smallest set of likeliest tokens that holds this much
   double min_p = 0.0;               // [0, 1]: at least this share of the likeliest token's probability
-  double repetition_penalty = 1.0;  // > 0: positive logits of seen tokens are divided by it, negative ones multiplied
-  std::int64_t repetition_window = 0;  // last tokens that count as seen; 0: all
+  double repetition_penalty = 1.0;  // runtime/penalties.h says what each does
+  double presence_penalty = 0.0;
+  double frequency_penalty = 0.0;
+  std::int64_t repetition_window = 0;  // last tokens that count as seen, for these three; 0: all
+  DryOptions dry = DryOptions();
+  std::vector<LogitBias> logit_bias{};
   std::uint64_t seed = 0;
 };
 
@@ -29,22 +35,28 @@ class Sampler {
  public:
   static Result<Sampler> make(const SamplerOptions& options);
 
-  // logits [vocab]; context: prompt and generated tokens so far, for the repetition penalty.
+  // logits [vocab]; context: prompt and generated tokens so far.
   std::int32_t sample(std::span<const float> logits, std::span<const std::int32_t> context);
 
  private:
-  struct Candidate {
-    double value;
+  struct Ranked {
+    float logit;
     std::int32_t id;
   };
-  explicit Sampler(const SamplerOptions& options);
-  void penalize(std::span<const std::int32_t> context);
-  std::int32_t draw();
+  explicit Sampler(SamplerOptions options);
+  std::span<const float> moved(std::span<const float> logits, std::span<const std::int32_t> context);
+  std::int32_t draw(std::span<const float> logits, double chance);
+  std::int32_t pick(std::span<const float> logits, double target, std::size_t num_kept);
+  [[nodiscard]] double weight(float logit) const;
+  bool has_rank(std::span<const float> logits, std::size_t rank);
+  void rank_band(std::span<const float> logits);
 
   SamplerOptions options_;
-  CounterRng rng_;
-  std::vector<float> logits_;          // penalized copy
-  std::vector<Candidate> candidates_;  // likeliest first
+  std::vector<float> logits_;   // moved copy
+  std::vector<Ranked> ranked_;  // of the draw: likeliest first, as far as was asked
+  float largest_ = 0.0F;        // logit
+  float ranked_to_ = 0.0F;      // logits above this are ranked
+  double band_ = 0.0;           // temperatures that the next band is wide
 };
 
 // Index of the largest value, the lowest of equals; NaN never wins. values is not empty.

@@ -417,6 +417,46 @@ class Command(unittest.TestCase):
         again = json.loads(quernel("run", self.out, "-p", "seven", "-n", 12, "--greedy", "--json", "--threads", 3)[0])
         self.assertEqual(greedy["tokens"], again["tokens"])
 
+    def test_run_options(self):
+        def run(*options, precision="int8"):
+            return json.loads(quernel("run", self.out, "-p", "seven", "-n", 30, "--json", "--precision", precision, *options)[0])
+        plain = run()
+        self.assertEqual((plain["draft_tokens"], plain["stop"]), (0, "max_tokens"))
+        fast = run("--speculate", 8)
+        self.assertEqual(fast["tokens"], plain["tokens"])
+        self.assertLessEqual(fast["draft_tokens_accepted"], fast["draft_tokens"])
+        # Nothing but one letter: guessed without fail.
+        only = ["--logit-bias", "97=1000"]
+        guessed = run(*only, "--speculate", 8)
+        self.assertEqual(guessed["text"], "a" * 30)
+        self.assertGreater(guessed["draft_tokens_accepted"], 15)
+        for precision in ("int8", "f32"):
+            # One letter more often than the other: penalties and stops show.
+            letters = ["--logit-bias", "97=1000", "--logit-bias=98=990", "--logit-bias", "99=980"]
+            self.assertEqual(set(run(*letters, precision=precision)["text"]), {"a"})
+            for option in (["--presence-penalty", 15], ["--frequency-penalty", 9], ["--dry-multiplier", 50],
+                           ["--dry-multiplier", 50, "--dry-base", 1.2, "--dry-allowed-length", 4]):
+                self.assertIn("b", run(*letters, *option, precision=precision)["text"], option)
+            free = run(*letters, "--dry-multiplier", 50, "--dry-allowed-length", 10, precision=precision)["text"]
+            self.assertTrue(free.startswith("a" * 11), free)
+            self.assertIn("b", free)
+            stopped = run(*letters, "--frequency-penalty", 9, "--stop", "no such", "--stop", "b", precision=precision)
+            self.assertEqual((set(stopped["text"]), stopped["stop"]), ({"a"}, "stop_text"))
+            self.assertNotIn("a", run(*letters, "--logit-bias", "97=-inf", precision=precision)["text"])
+        for word in ("97", "97=", "x=1", "97=nan", "97=inf", "-1=2", "97=1x"):
+            self.assertIn("ID=VALUE", quernel("run", self.out, "-p", "s", "--logit-bias=" + word, expect=2)[1])
+        quernel("run", self.out, "-p", "s", "--logit-bias", "9999=1", expect=1)
+        quernel("run", self.out, "-p", "s", "--stop", "", expect=1)
+        quernel("run", self.out, "-p", "s", "--dry-base", 0.5, expect=1)
+        quernel("run", self.out, "-p", "s", "--speculate", 65, expect=2)
+        quernel("run", self.out, "-p", "s", "--speculate", 2, "--precision", "f32", expect=1)
+        quernel("run", self.out, "-p", "s", "--context-shift", "--precision", "f32", expect=1)
+        quernel("run", self.out, "-p", "s", "-n", 600, expect=3)
+        shifted = json.loads(quernel("run", self.out, "-p", "seven", "-n", 600, "--json", "--context-shift")[0])
+        self.assertEqual((len(shifted["tokens"]), shifted["dropped_tokens"]), (600, 96))
+        # The whole cache could never hold it.
+        self.assertIn("--kv-budget", quernel("run", self.out, "-p", "s", "-n", 400, "--kv-budget", "64K", expect=3)[1])
+
     def test_methods_and_version(self):
         names = [method["name"] for method in json.loads(quernel("methods", "--json")[0])["methods"]]
         self.assertEqual(sorted(names), ["awq", "gptq", "hqq", "qoq", "rtn"])

@@ -164,6 +164,32 @@ TEST(IntModel, SharedPrefixesGoOnAlone) {
   }
 }
 
+// One layer: keys and values depend on their own token and place alone, so that what a dropped page was cannot show, and a sequence without its
+// first page is the same sequence at later places (up to the rounding of turned keys).
+TEST(IntModel, DroppedPagesAreNotSeenAndPlacesGoOn) {
+  test::TinyModel tiny = models().front();
+  tiny.layers.resize(1);
+  tiny.draw(7);
+  Loaded loaded(tiny, {.activation_bits = 16, .kv_bits = 16});
+  const auto page = [&](std::uint64_t seed) { return test::random_tokens(kPageTokens, tiny.vocab, seed); };
+  const std::vector<std::int32_t> next = test::random_tokens(40, tiny.vocab, 9);
+  const auto run = [&](const std::vector<std::uint64_t>& pages, std::int64_t dropped) {
+    PagedCache cache = loaded.model->make_cache();
+    for (const std::uint64_t seed : pages) loaded.run(page(seed), 32, cache);
+    if (dropped >= 0) cache.drop(dropped, 1);
+    EXPECT_EQ(cache.dropped(), dropped >= 0 ? kPageTokens : 0);
+    PagedCache twin = cache.fork();
+    EXPECT_EQ(twin.dropped(), cache.dropped());
+    return loaded.run(next, 33, twin);
+  };
+  EXPECT_TRUE(same(run({1, 2, 3}, 1), run({1, 4, 3}, 1)));
+  EXPECT_FALSE(same(run({1, 2, 3}, 1), run({1, 2, 4}, 1)));
+  EXPECT_FALSE(same(run({1, 2, 3}, -1), run({1, 4, 3}, -1)));
+  EXPECT_LT(relative_difference(run({1, 2, 3}, 0), run({2, 3}, -1)), 1e-3);
+  // A gap in the middle is one: the page before is further away than without it.
+  EXPECT_GT(relative_difference(run({1, 2, 3}, 1), run({1, 3}, -1)), 1e-2);
+}
+
 TEST(IntModel, RefusesWhatCannotBe) {
   const test::TinyModel tiny = models().front();
   Loaded loaded(tiny, {.kv_budget = 1});

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "kernels/packed/packed.h"
 #include "support/documented_limits.h"
@@ -78,6 +80,63 @@ TEST(KvPages, TheBudgetHoldsAndBlocksComeBack) {
   EXPECT_TRUE(again.reserve(3 * kPageTokens).ok());
 }
 
+// A pass that found no room and a shorter one instead: a page that is not full is not rounded.
+TEST(KvPages, AFailedReservationChangesNothing) {
+  const PagePool probe = pool_of(4);
+  PagePool pool = pool_of(4, 4 * probe.block_bytes(8) + 2 * probe.block_bytes(4));
+  PagedCache cache(pool);
+  ASSERT_TRUE(cache.reserve(40).ok());
+  cache.commit(40);
+  const std::uint64_t free = pool.free_bytes();
+  ASSERT_FALSE(cache.reserve(200).ok());
+  EXPECT_FALSE(cache.closes(1));
+  EXPECT_EQ(pool.free_bytes(), free);
+  ASSERT_TRUE(cache.reserve(10).ok());
+  EXPECT_FALSE(cache.closes(1));
+  cache.commit(10);
+  EXPECT_NE(cache.open_page(1, 0, 0).keys, nullptr);
+}
+
+TEST(KvPages, IdleSlabsServeBlocksOfOtherBits) {
+  const PagePool probe = pool_of(4);
+  PagePool pool = pool_of(4, 40 * probe.block_bytes(8));
+  {
+    std::vector<PagedCache> many;
+    for (int i = 0; i < 40; ++i) many.emplace_back(pool);
+    for (PagedCache& cache : many) ASSERT_TRUE(cache.reserve(1).ok());
+    PagedCache one_more(pool);
+    EXPECT_FALSE(one_more.reserve(1).ok());
+  }
+  EXPECT_EQ(pool.free_bytes(), pool.budget_bytes());
+  // All slabs hold open blocks, nobody's: a long sequence needs closed ones.
+  PagedCache cache(pool);
+  while (cache.length() + kPageTokens <= pool.most_tokens()) {
+    ASSERT_TRUE(cache.reserve(kPageTokens).ok()) << cache.length();
+    cache.commit(kPageTokens);
+  }
+  EXPECT_GT(cache.length(), 10 * kPageTokens);
+  EXPECT_LE(pool.used_bytes(), pool.budget_bytes());
+}
+
+TEST(KvPages, TheLongestSequenceFits) {
+  for (const int bits : {16, 8, 4})
+    for (const int blocks : {0, 1, 2, 3, 16, 20, 33, 50}) {
+      const PagePool probe = pool_of(bits);
+      PagePool pool = pool_of(bits, static_cast<std::uint64_t>(blocks) * probe.block_bytes(probe.open_bits()));
+      PagedCache cache(pool);
+      const std::int64_t most = pool.most_tokens();
+      EXPECT_GE(most, std::min(blocks, 2) * kPageTokens - 1);
+      while (cache.length() < most) {
+        const std::int64_t step = std::min<std::int64_t>(most - cache.length(), 7);
+        ASSERT_TRUE(cache.reserve(step).ok()) << bits << " bits, " << blocks << " blocks, at " << cache.length();
+        cache.commit(step);
+      }
+      if (bits != 4) {
+        EXPECT_FALSE(cache.reserve(1).ok());
+      }
+    }
+}
+
 TEST(KvPages, FourBitsKeepTheFirstAndTheLastPageOpen) {
   PagePool pool = pool_of(4);
   PagedCache cache(pool);
@@ -95,6 +154,36 @@ TEST(KvPages, FourBitsKeepTheFirstAndTheLastPageOpen) {
   ASSERT_TRUE(cache.cut(40).ok());
   EXPECT_NE(cache.open_page(1, 1, 2).keys, nullptr);
   EXPECT_TRUE(cache.reserve(10).ok());
+}
+
+TEST(KvPages, DroppedPagesComeBackToThePool) {
+  for (const int bits : {8, 4}) {
+    PagePool pool = pool_of(bits);
+    PagedCache cache(pool);
+    ASSERT_TRUE(cache.reserve(100).ok());
+    cache.commit(100);
+    const PagedCache twin = cache.fork();
+    const auto* last = cache.open_page(3, 0, 0).keys;
+    const std::uint64_t free = pool.free_bytes();
+    cache.drop(1, 2);
+    EXPECT_EQ(cache.length(), 36);
+    EXPECT_EQ(cache.dropped(), 64);
+    EXPECT_EQ(cache.open_page(1, 0, 0).keys, last);
+    EXPECT_EQ(pool.free_bytes(), free) << "the twin still holds them";
+    EXPECT_EQ(twin.length(), 100);
+    PagedCache other(pool);
+    other = twin.fork();
+    other.drop(0, 1);
+    EXPECT_EQ(other.dropped(), 32);
+  }
+  PagePool pool = pool_of(8);
+  PagedCache alone(pool);
+  ASSERT_TRUE(alone.reserve(100).ok());
+  alone.commit(100);
+  const std::uint64_t free = pool.free_bytes();
+  alone.drop(0, 3);
+  EXPECT_EQ(pool.free_bytes(), free + 3 * pool.block_bytes(8));
+  EXPECT_EQ(alone.length(), 4);
 }
 
 TEST(KvPages, WritingIntoASharedBlockCopiesIt) {

@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
+#include <utility>
 #include <vector>
+
+#include "base/rng.h"
 
 namespace quernel::runtime {
 namespace {
@@ -17,7 +21,9 @@ Sampler make(const SamplerOptions& options) { return Sampler::make(options).valu
 std::map<std::int32_t, double> shares(const SamplerOptions& options, const std::vector<float>& logits) {
   Sampler sampler = make(options);
   std::map<std::int32_t, double> found;
-  for (int i = 0; i < kDraws; ++i) found[sampler.sample(logits, {})] += 1.0 / kDraws;
+  const std::vector<std::int32_t> context(kDraws, 0);  // a draw a position
+  for (std::size_t i = 0; i < context.size(); ++i)
+    found[sampler.sample(logits, std::span(context).first(i))] += 1.0 / kDraws;
   return found;
 }
 
@@ -92,11 +98,53 @@ TEST(Sampler, SeedDecidesTheSequence) {
   const auto run = [&](std::uint64_t seed) {
     Sampler sampler = make({.temperature = 1.0, .seed = seed});
     std::vector<std::int32_t> tokens;
-    for (int i = 0; i < 20; ++i) tokens.push_back(sampler.sample(logits, {}));
+    for (int i = 0; i < 20; ++i) tokens.push_back(sampler.sample(logits, tokens));
     return tokens;
   };
   EXPECT_EQ(run(1), run(1));
   EXPECT_NE(run(1), run(2));
+  // Each position by itself, by another sampler that draws backwards, as speculation does.
+  const std::vector<std::int32_t> all = run(1);
+  Sampler other = make({.temperature = 1.0, .seed = 1});
+  for (std::size_t i = all.size(); i-- > 0;) EXPECT_EQ(other.sample(logits, std::span(all).first(i)), all[i]) << i;
+}
+
+// The tokens that top-p and min-p leave, from a sorted table.
+TEST(Sampler, CutsAreThoseOfASortedTable) {
+  CounterRng rng(5, "cuts");
+  for (int trial = 0; trial < 40; ++trial) {
+    std::vector<float> logits(30);
+    for (float& logit : logits) logit = static_cast<float>(std::round(rng.normal() * 4) / 2);  // with ties
+    const SamplerOptions options{.temperature = 0.5 + rng.uniform(),
+                                 .top_k = static_cast<std::int64_t>(rng.below(12)),
+                                 .top_p = 0.3 + 0.7 * rng.uniform(),
+                                 .min_p = 0.2 * rng.uniform(),
+                                 .seed = rng.next_u64()};
+    std::vector<std::pair<double, std::int32_t>> table;
+    for (std::size_t i = 0; i < logits.size(); ++i)
+      table.emplace_back(-logits[i] / options.temperature, static_cast<std::int32_t>(i));
+    std::sort(table.begin(), table.end());
+    if (options.top_k > 0) table.resize(static_cast<std::size_t>(options.top_k));
+    double total = 0;
+    for (const auto& [energy, id] : table) total += std::exp(-energy);
+    std::map<std::int32_t, double> expected;
+    double sum = 0;
+    for (const auto& [energy, id] : table) {
+      if (sum >= options.top_p * total || std::exp(-energy) < options.min_p * std::exp(-table[0].first)) break;
+      sum += expected[id] = std::exp(-energy);
+    }
+    const auto found = shares(options, logits);
+    for (const auto& [id, share] : found) EXPECT_TRUE(expected.contains(id)) << trial;
+    for (const auto& [id, weight] : expected) EXPECT_NEAR(found.contains(id) ? found.at(id) : 0, weight / sum, 0.02);
+  }
+}
+
+TEST(Sampler, BiasBansAndLifts) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const std::vector<float> logits{1.0F, 3.0F, 2.0F};
+  EXPECT_EQ(make({.logit_bias = {{1, -inf}}}).sample(logits, {}), 2);
+  EXPECT_EQ(make({.logit_bias = {{0, 2.5}, {99, 5}}}).sample(logits, {}), 0);
+  EXPECT_EQ(shares({.temperature = 9.0, .logit_bias = {{1, -inf}, {2, -inf}}}, logits).size(), 1U);
 }
 
 TEST(Sampler, SurvivesBadLogits) {
@@ -109,16 +157,31 @@ TEST(Sampler, SurvivesBadLogits) {
 
 TEST(Sampler, RefusesOptionsOutOfRange) {
   const double nan = std::nan("");
-  for (const SamplerOptions& options :
-       {SamplerOptions{.temperature = -0.1}, SamplerOptions{.temperature = nan}, SamplerOptions{.top_k = -1},
-        SamplerOptions{.top_p = 0.0}, SamplerOptions{.top_p = 1.1}, SamplerOptions{.min_p = -0.1},
-        SamplerOptions{.min_p = 1.5}, SamplerOptions{.repetition_penalty = 0.0},
-        SamplerOptions{.repetition_penalty = nan}, SamplerOptions{.repetition_window = -1}}) {
+  const auto refuses = [](const SamplerOptions& options) {
     const auto sampler = Sampler::make(options);
     ASSERT_FALSE(sampler.ok());
     EXPECT_EQ(sampler.error().fault, Fault::invalid_argument);
     EXPECT_FALSE(sampler.error().field.empty());
-  }
+  };
+  refuses({.temperature = -0.1});
+  refuses({.temperature = nan});
+  refuses({.top_k = -1});
+  refuses({.top_p = 0.0});
+  refuses({.top_p = 1.1});
+  refuses({.min_p = -0.1});
+  refuses({.min_p = 1.5});
+  refuses({.repetition_penalty = 0.0});
+  refuses({.repetition_penalty = nan});
+  refuses({.presence_penalty = nan});
+  refuses({.frequency_penalty = -INFINITY});
+  refuses({.repetition_window = -1});
+  refuses({.dry = {.multiplier = -1}});
+  refuses({.dry = {.base = 0.5}});
+  refuses({.dry = {.allowed_length = 0}});
+  refuses({.dry = {.range = -1}});
+  refuses({.logit_bias = {{-1, 0.0}}});
+  refuses({.logit_bias = {{0, INFINITY}}});
+  refuses({.logit_bias = {{0, nan}}});
 }
 
 }  // namespace
