@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <map>
 
 #include "quernel/quernel.h"
 
@@ -70,9 +71,11 @@ void add_simulated(CLI::App& command, api::SimulatedBits& bits, const std::strin
 
 void add_engine(CLI::App& command, api::EngineOptions& options) {
   add_threads(command, options.threads);
-  command.add_option("--act-bits", options.activation_bits, "Inputs of linears in 8 bits, or in two parts: 16")
-      ->check(CLI::IsMember({16, 8}))
-      ->capture_default_str();
+  command
+      .add_option("--act-bits", options.activation_bits,
+                  "Inputs of linears in 8 bits, or in two parts: 16; auto: 8 for weights made for it (qoq)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, int>{{"auto", 0}, {"8", 8}, {"16", 16}}))
+      ->default_str("auto");
   command.add_option("--kv-bits", options.kv_bits, "Keys and values in the cache")
       ->check(CLI::IsMember({16, 8, 4}))
       ->capture_default_str();

@@ -45,13 +45,13 @@ Report bench(const BenchOptions& options, const Observer& observer) {
   report.model = options.engine.path;
   report.cpu = sys::cpu_description();
   report.threads = pool->num_threads();
-  report.activation_bits = options.engine.activation_bits;
   report.kv_bits = options.engine.kv_bits;
   report.limits = engine::measure_limits(*pool);
   const sys::Stopwatch watch;
   const model::Checkpoint checkpoint = take(model::Checkpoint::open(options.engine.path));
   engine::IntModel model = take(engine::IntModel::load(checkpoint, *pool, to_engine(options.engine)));
   report.load_seconds = watch.seconds();
+  report.activation_bits = model.activation_bits();
   report.weight_megabytes = static_cast<double>(model.weight_bytes()) / 1e6;
   for (const engine::SpeedCase& what : cases_of(options)) report.rows.push_back(measure(model, what, options));
   report.resident_megabytes = static_cast<double>(sys::resident_bytes()) / 1e6;

@@ -22,7 +22,7 @@ struct BenchReport {
   std::string model;
   std::string cpu;
   int threads = 0;
-  int activation_bits = 8;
+  int activation_bits = 0;
   int kv_bits = 8;
   double weight_megabytes = 0.0;
   double load_seconds = 0.0;

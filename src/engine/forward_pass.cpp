@@ -115,6 +115,7 @@ struct ForwardPass::State {
       if (layer.modules[i].site != site) continue;
       kind.orders[place++] = layer.linears[i].order.empty() ? nullptr : &layer.linears[i].order;
       kind.two_parts |= layer.linears[i].is_dense;
+      kind.two_parts |= model.options->activation_bits == 0 && !layer.linears[i].is_made_for_int8();
       kind.sum_inputs = std::gcd(kind.sum_inputs, layer.linears[i].weight.view().group_size);
     }
     return kind;

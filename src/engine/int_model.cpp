@@ -14,10 +14,10 @@ namespace {
 constexpr std::int64_t kMaxPassTokens = 512;  // rows of intermediate results; longer spans are cut
 
 Status check_options(const EngineOptions& options) {
-  if (options.activation_bits == 8 || options.activation_bits == 16) return ok_status();
+  if (options.activation_bits == 0 || options.activation_bits == 8 || options.activation_bits == 16) return ok_status();
   return Error(Fault::unsupported, "bits that activations cannot have in the integer runtime")
       .in_field("--act-bits")
-      .expect("8 or 16", fmt::format("{}", options.activation_bits));
+      .expect("8, 16, or 0: by the weights", fmt::format("{}", options.activation_bits));
 }
 
 // A packed module's bytes in the file are not needed again.
@@ -82,6 +82,13 @@ IntModel& IntModel::operator=(IntModel&&) noexcept = default;
 
 const model::ModelConfig& IntModel::config() const { return *state_->config; }
 const EngineOptions& IntModel::options() const { return state_->options; }
+int IntModel::activation_bits() const {
+  if (state_->options.activation_bits != 0) return state_->options.activation_bits;
+  for (const Layer& layer : state_->layers)
+    for (const PackedLinear& linear : layer.linears)
+      if (linear.is_made_for_int8()) return 8;
+  return 16;
+}
 PagedCache IntModel::make_cache() const { return PagedCache(state_->pages); }
 const PagePool& IntModel::pages() const { return state_->pages; }
 

@@ -27,7 +27,7 @@ namespace quernel::engine {
 class PassProfile;
 
 struct EngineOptions {
-  int activation_bits = 8;               // 8, or 16: all linears read activations in two parts
+  int activation_bits = 0;               // 8; 16: in two parts; 0: 8 where weights were made for it (two levels), else 16
   int kv_bits = 8;                       // 16, 8, 4
   std::uint64_t kv_budget = 4ULL << 30;  // bytes of all caches together
 };
@@ -53,6 +53,7 @@ class IntModel {
 
   [[nodiscard]] const model::ModelConfig& config() const;
   [[nodiscard]] const EngineOptions& options() const;
+  [[nodiscard]] int activation_bits() const;  // what 0 among the options came to: 8 where any weight was made for it
   [[nodiscard]] PagedCache make_cache() const;
   [[nodiscard]] const PagePool& pages() const;
   [[nodiscard]] std::uint64_t weight_bytes() const;  // packed; all are read for a token

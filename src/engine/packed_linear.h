@@ -28,6 +28,10 @@ struct PackedLinear {
   std::vector<std::int32_t> order;       // act-order: input k of the weight is order[k] of the module; or empty
   bool is_dense = false;                 // was not quantized in the checkpoint
 
+  // QoQ's weights follow a method that knows of INT8 activations; others were only made smaller and must not lose by what meets them.
+  [[nodiscard]] bool is_made_for_int8() const {
+    return weight.view().groups == kernels::packed::Groups::two_level;
+  }
   [[nodiscard]] std::int64_t rows() const { return weight.view().rows; }
   [[nodiscard]] std::int64_t cols() const { return weight.view().cols; }
 };
