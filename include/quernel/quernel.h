@@ -150,9 +150,9 @@ Report evaluate_tasks(const TasksOptions& options, const Observer& observer = {}
 // The integer runtime: packed weights, INT8 activations, a paged cache.
 struct EngineOptions {
   std::string path;
-  int threads = 0;                       // 0: all cores of this process
-  int activation_bits = 0;               // 8, or 16: inputs of all linears in two INT8 parts; 0: as the weights were made for
-  int kv_bits = 8;                       // 16, 8, 4
+  int threads = 0;          // 0: all cores of this process
+  int activation_bits = 0;  // 8, or 16: inputs of all linears in two INT8 parts; 0: as the weights were made for
+  int kv_bits = 8;          // 16, 8, 4
   std::uint64_t kv_budget = 4ULL << 30;  // bytes
 };
 

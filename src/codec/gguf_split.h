@@ -24,9 +24,9 @@ enum class GgufForm : std::uint8_t { plain, minimum, scaled, both };
 
 struct GgufKind {
   GgufForm form;
-  int bits;                // of a code
-  int zero;                // taken off a code, or a level
-  std::int64_t group;      // elements that share s and m, or d
+  int bits;            // of a code
+  int zero;            // taken off a code, or a level
+  std::int64_t group;  // elements that share s and m, or d
   bool has_levels = false;
 };
 

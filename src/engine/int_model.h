@@ -27,8 +27,8 @@ namespace quernel::engine {
 class PassProfile;
 
 struct EngineOptions {
-  int activation_bits = 0;               // 8; 16: in two parts; 0: 8 where weights were made for it (two levels), else 16
-  int kv_bits = 8;                       // 16, 8, 4
+  int activation_bits = 0;  // 8; 16: in two parts; 0: 8 where weights were made for it (two levels), else 16
+  int kv_bits = 8;          // 16, 8, 4
   std::uint64_t kv_budget = 4ULL << 30;  // bytes of all caches together
 };
 

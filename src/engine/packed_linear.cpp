@@ -121,7 +121,8 @@ bool sort_columns(codec::IntegerMatrix& matrix, std::vector<std::int32_t>& order
   for (std::size_t k = 0; k < groups.size(); ++k)
     groups[k] = matrix.group_of_column[static_cast<std::size_t>(order[k])];
   std::vector<std::int32_t> place(order.size());
-  for (std::size_t k = 0; k < order.size(); ++k) place[static_cast<std::size_t>(order[k])] = static_cast<std::int32_t>(k);
+  for (std::size_t k = 0; k < order.size(); ++k)
+    place[static_cast<std::size_t>(order[k])] = static_cast<std::int32_t>(k);
   for (codec::Outlier& outlier : matrix.outliers) outlier.col = place[static_cast<std::size_t>(outlier.col)];
   matrix.codes = std::move(codes);
   matrix.group_of_column = std::move(groups);
@@ -142,9 +143,9 @@ Result<PackedLinear> pack_integers(codec::IntegerMatrix matrix, sys::ThreadPool&
 
 Result<PackedLinear> pack_blocks(const model::StoredBlocks& stored, sys::ThreadPool& pool) {
   PackedLinear linear;
-  QUERNEL_TRY(linear.weight, packed::pack_blocks({stored.type, stored.rows, stored.cols,
-                                                  [&](std::int64_t row) { return stored.row(row); }},
-                                                 pool));
+  QUERNEL_TRY(linear.weight,
+              packed::pack_blocks(
+                  {stored.type, stored.rows, stored.cols, [&](std::int64_t row) { return stored.row(row); }}, pool));
   return linear;
 }
 

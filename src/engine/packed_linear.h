@@ -29,9 +29,7 @@ struct PackedLinear {
   bool is_dense = false;                 // was not quantized in the checkpoint
 
   // QoQ's weights follow a method that knows of INT8 activations; others were only made smaller and must not lose by what meets them.
-  [[nodiscard]] bool is_made_for_int8() const {
-    return weight.view().groups == kernels::packed::Groups::two_level;
-  }
+  [[nodiscard]] bool is_made_for_int8() const { return weight.view().groups == kernels::packed::Groups::two_level; }
   [[nodiscard]] std::int64_t rows() const { return weight.view().rows; }
   [[nodiscard]] std::int64_t cols() const { return weight.view().cols; }
 };

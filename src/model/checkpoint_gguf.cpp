@@ -53,9 +53,8 @@ Result<Matrix> GgufSource::read(std::size_t index) const {
   if (tensor.shape.empty() || tensor.shape.size() > 2)
     return Error(Fault::unsupported, "tensor is neither a vector nor a matrix").in_tensor(tensor.name);
   const bool is_vector = tensor.shape.size() == 1;
-  QUERNEL_TRY(Matrix values,
-              decode_rows({static_cast<codec::GgmlType>(tensor.type), is_vector ? 1 : tensor.shape[0], tensor.shape.back(),
-                           file_.bytes(tensor), is_vector ? 0 : role.pair_dim}));
+  QUERNEL_TRY(Matrix values, decode_rows({static_cast<codec::GgmlType>(tensor.type), is_vector ? 1 : tensor.shape[0],
+                                          tensor.shape.back(), file_.bytes(tensor), is_vector ? 0 : role.pair_dim}));
   if (role.minus_one) subtract_one(values);
   if (is_vector && role.pair_dim > 0) return permute_vector(values, role.pair_dim);
   return values;

@@ -96,9 +96,7 @@ inline F32x16 negate_lanes(F32x16 a) {
   });
 }
 inline std::uint16_t to_f16(float a) { return vget_lane_u16(vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(a))), 0); }
-inline float from_f16(std::uint16_t a) {
-  return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(a))), 0);
-}
+inline float from_f16(std::uint16_t a) { return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(a))), 0); }
 inline float first_of(F32x16 a) { return vgetq_lane_f32(a.v[0], 0); }
 
 inline F32x16 operator+(F32x16 a, F32x16 b) {

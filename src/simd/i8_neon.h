@@ -17,7 +17,8 @@ inline Ints dot_add_small(Ints sum, Bytes codes, std::int32_t quad) {  // codes 
 }
 inline Ints dot_add(Ints sum, Bytes codes, std::int32_t quad) {  // of code - 128
   const uint8x16_t top = vdupq_n_u8(128);
-  return {{dot_signed(sum.v[0], veorq_u8(codes.v[0], top), quad), dot_signed(sum.v[1], veorq_u8(codes.v[1], top), quad)}};
+  return {
+      {dot_signed(sum.v[0], veorq_u8(codes.v[0], top), quad), dot_signed(sum.v[1], veorq_u8(codes.v[1], top), quad)}};
 }
 
 }  // namespace

@@ -65,8 +65,8 @@ inline Ints widen(Ints a) { return a; }
 
 inline Ints widen_u8(const std::uint8_t* from) {  // kIntLanes bytes
   const uint16x8_t words = vmovl_u8(vld1_u8(from));
-  return {{vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(words))),
-           vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(words)))}};
+  return {
+      {vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(words))), vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(words)))}};
 }
 inline Ints widen_s8(const std::uint8_t* from) {
   const int16x8_t words = vmovl_s8(vreinterpret_s8_u8(vld1_u8(from)));
@@ -75,9 +75,7 @@ inline Ints widen_s8(const std::uint8_t* from) {
 inline Ints low_half(Ints a) {  // bits 0-3
   return {{vandq_s32(a.v[0], vdupq_n_s32(15)), vandq_s32(a.v[1], vdupq_n_s32(15))}};
 }
-inline int32x4_t shift_nibble(int32x4_t a) {
-  return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 4));
-}
+inline int32x4_t shift_nibble(int32x4_t a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 4)); }
 inline Ints high_half(Ints a) { return {{shift_nibble(a.v[0]), shift_nibble(a.v[1])}}; }
 // Byte 0 of each lane into all four bytes of the lane.
 inline uint8x16_t repeat_byte(int32x4_t a) {

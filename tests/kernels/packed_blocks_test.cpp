@@ -1,5 +1,3 @@
-#include "kernels/packed/pack_blocks.h"
-
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -8,6 +6,7 @@
 #include "base/rng.h"
 #include "codec/gguf_blocks.h"
 #include "codec/gguf_split.h"
+#include "kernels/packed/pack_blocks.h"
 #include "tensor/half.h"
 
 namespace quernel::kernels::packed {

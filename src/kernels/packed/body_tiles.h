@@ -20,8 +20,8 @@ struct TileSums {
 };
 
 // Products of inputs [first_tile, end_tile) * 64; x: first of 32 rows (the second 16 are the first again where there are no more).
-inline void multiply_tiles(const std::uint8_t* scratch, const std::int8_t* x, std::int64_t second_rows, std::int64_t stride,
-                           std::int64_t first_tile, std::int64_t end_tile, TileSums& sums) {
+inline void multiply_tiles(const std::uint8_t* scratch, const std::int8_t* x, std::int64_t second_rows,
+                           std::int64_t stride, std::int64_t first_tile, std::int64_t end_tile, TileSums& sums) {
   constexpr std::int64_t kRow = kPanelOutputs * sizeof(std::int32_t);
   simd::tile_zero<0>();
   simd::tile_zero<1>();
@@ -53,9 +53,7 @@ struct TileBlock {
   int blocks;  // of rows: 1 or 2
   const WeightView& w = args.weight;
 
-  static Ints load(const std::int32_t* from) {
-    return {_mm512_loadu_si512(from)};
-  }
+  static Ints load(const std::int32_t* from) { return {_mm512_loadu_si512(from)}; }
   void multiply(std::int64_t first_tile, std::int64_t end_tile, TileSums& sums) const {
     multiply_tiles(scratch, args.x.codes + row * args.x.stride, blocks > 1 ? kTileRows : 0, args.x.stride, first_tile,
                    end_tile, sums);

@@ -51,7 +51,9 @@ WeightView shape_of(const BlockRows& blocks, const GgufKind& kind) {
   return w;
 }
 
-void put_half(std::uint8_t* to, std::int64_t lane, std::uint16_t bits) { std::memcpy(to + 2 * lane, &bits, sizeof bits); }
+void put_half(std::uint8_t* to, std::int64_t lane, std::uint16_t bits) {
+  std::memcpy(to + 2 * lane, &bits, sizeof bits);
+}
 
 // Parameters of the groups of one block, the first of which is `first`.
 void put_block(PackedWeight& weight, const GgufKind& kind, std::int64_t row, std::int64_t first, std::int64_t count,
@@ -66,7 +68,8 @@ void put_block(PackedWeight& weight, const GgufKind& kind, std::int64_t row, std
   for (std::int64_t g = 0; has_super && g < count; ++g) {
     std::uint8_t* at = panel + w.group_offset(first + g);
     at[lane] = static_cast<std::uint8_t>(split.s[static_cast<std::size_t>(g)]);
-    if (kind.form == GgufForm::both) at[kPanelOutputs + lane] = static_cast<std::uint8_t>(split.m[static_cast<std::size_t>(g)]);
+    if (kind.form == GgufForm::both)
+      at[kPanelOutputs + lane] = static_cast<std::uint8_t>(split.m[static_cast<std::size_t>(g)]);
   }
 }
 
@@ -77,7 +80,8 @@ bool pack_row(PackedWeight& weight, const BlockRows& blocks, const GgufKind& kin
   const std::span<const std::byte> bytes = blocks.row(row);
   codec::GgufSplit split;
   bool finite = true;
-  for (std::int64_t first = 0, at = 0; first < blocks.cols; first += traits.elements_per_block, at += traits.bytes_per_block) {
+  for (std::int64_t first = 0, at = 0; first < blocks.cols;
+       first += traits.elements_per_block, at += traits.bytes_per_block) {
     codec::split_gguf(blocks.type, bytes.data() + at, split);
     finite = finite && std::isfinite(f16_to_float(split.d)) && std::isfinite(f16_to_float(split.dmin));
     std::copy_n(split.codes.begin(), traits.elements_per_block, codes.begin() + first);
@@ -95,8 +99,9 @@ Result<PackedWeight> pack_blocks(const BlockRows& blocks, sys::ThreadPool& pool)
   if (!kind || blocks.cols % traits->elements_per_block != 0)
     return Error(Fault::unsupported, "blocks of this type cannot be packed for integer products")
         .in_field("type")
-        .expect("whole blocks of integers", fmt::format("{} inputs of type {}", blocks.cols,
-                                                        traits != nullptr ? traits->name : std::string_view("unknown")));
+        .expect("whole blocks of integers",
+                fmt::format("{} inputs of type {}", blocks.cols,
+                            traits != nullptr ? traits->name : std::string_view("unknown")));
   QUERNEL_TRY(PackedWeight weight, PackedWeight::make(shape_of(blocks, *kind)));
   std::atomic<std::int64_t> faulty{blocks.rows};
   pool.parallel_for(weight.view().panels(), [&](std::int64_t panel) {
