@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "engine/forward_pass.h"
 #include "runtime/float_model.h"
+#include "sys/memory.h"
 
 namespace quernel::engine {
 namespace {
@@ -48,6 +49,30 @@ Result<PackedLinear> load_head(const model::Checkpoint& checkpoint, const runtim
     return head;
   }
   return pack_dense(ends.head, pool);
+}
+
+// At least this much memory a packed model takes: a weight as it is stored, a dense one in 8 bits and a scale for 64.
+std::uint64_t least_bytes(const model::Checkpoint& checkpoint) {
+  std::uint64_t bytes = 0;
+  for (std::int64_t layer = 0; layer < checkpoint.config().num_layers; ++layer)
+    for (const model::LinearModule& module : model::linear_modules(checkpoint.config(), layer)) {
+      const std::string weight = module.name + ".weight";
+      const bool is_dense = !checkpoint.is_quantized(module.name) && !checkpoint.blocks(weight);
+      std::uint64_t stored = 0;
+      for (const model::TensorInfo& tensor : checkpoint.tensors())
+        if (tensor.name.starts_with(module.name + ".")) stored += tensor.bytes;
+      bytes += is_dense ? static_cast<std::uint64_t>(module.rows * module.cols) * 33 / 32 : stored;
+    }
+  return bytes;
+}
+
+Status check_memory(const model::Checkpoint& checkpoint) {
+  const std::uint64_t least = least_bytes(checkpoint);
+  const std::uint64_t available = sys::available_bytes();
+  if (least <= available) return ok_status();
+  return Error(Fault::out_of_memory, "the model does not fit into memory")
+      .in_file(checkpoint.path())
+      .expect("at least " + sys::format_bytes(least), sys::format_bytes(available) + " available");
 }
 
 }  // namespace
@@ -109,6 +134,7 @@ std::int64_t IntModel::num_weights() const {
 Result<IntModel> IntModel::load(const model::Checkpoint& checkpoint, sys::ThreadPool& pool,
                                 const EngineOptions& options) {
   QUERNEL_TRY_STATUS(check_options(options));
+  QUERNEL_TRY_STATUS(check_memory(checkpoint));
   auto state = std::make_unique<State>();
   state->config = &checkpoint.config();
   state->options = options;

@@ -237,6 +237,25 @@ TEST(Packed, TilesGiveTheBitsOfTheReference) {
 }
 #endif
 
+// The comparison itself: a kernel that is wrong by the last bit of one output, wherever, does not pass it.
+TEST(Packed, AFaultOfOneBitIsCaught) {
+  CounterRng rng(9, "fault");
+  const PackedWeight weight = make_weight({Codes::u4, Groups::two_level}, 33, 130, 64, Data::random, rng);
+  const Rows x(3, 130, 64, Data::random, rng);
+  const std::vector<float> expected = run(variants().back().few, weight.view(), x.view, 0, 3);
+  for (const std::int64_t output : {0, 16, 32})
+    for (const std::int64_t row : {0, 2}) {
+      std::vector<float> out = run(pick().few, weight.view(), x.view, 0, 3);
+      ASSERT_TRUE(same_bits(out, expected));
+      float& wrong = out[static_cast<std::size_t>(row * 36 + output)];
+      std::uint32_t bits;
+      std::memcpy(&bits, &wrong, sizeof bits);
+      bits ^= 1;
+      std::memcpy(&wrong, &bits, sizeof bits);
+      EXPECT_FALSE(same_bits(out, expected));
+    }
+}
+
 // The longest sum that is allowed, of the largest products: INT32 holds it.
 TEST(Packed, LongestRowsDoNotOverflow) {
   for (const Kind& kind :

@@ -131,16 +131,22 @@ void put_row_codes(PackedWeight& weight, std::int64_t row, const std::uint8_t* c
   const WeightView& w = weight.view();
   const auto [high, low] = planes_of(w.codes);
   std::uint8_t* tile = weight.codes() + (row / kPanelOutputs) * w.tiles() * tile_bytes(w.codes);
+  // The four codes of a quad lie side by side in a unit as they do in the row: they are moved together. No bit leaves its byte.
+  const auto put = [&](int bits, std::int64_t plane, std::int64_t quad, std::uint32_t values) {
+    const BitsAt at = bits_at(bits, plane, quad, 4 * (row % kPanelOutputs));
+    const std::uint32_t mask = 0x01010101U * ((1U << bits) - 1U);
+    std::uint32_t word;
+    std::memcpy(&word, tile + at.byte, sizeof word);
+    word |= (values & mask) << at.shift;
+    std::memcpy(tile + at.byte, &word, sizeof word);
+  };
   for (std::int64_t first = 0; first < w.cols; first += kTileInputs, tile += tile_bytes(w.codes)) {
     const std::int64_t count = std::min(kTileInputs, w.cols - first);
-    for (std::int64_t k = 0; k < count; ++k) {
-      const int code = codes[first + k];
-      const auto put = [&](int bits, std::int64_t plane, int value) {
-        const BitsAt at = bits_at(bits, plane, k / 4, 4 * (row % kPanelOutputs) + k % 4);
-        tile[at.byte] = static_cast<std::uint8_t>(tile[at.byte] | value << at.shift);
-      };
-      put(low, plane_bytes(high), code & ((1 << low) - 1));
-      if (high > 0) put(high, 0, code >> low);
+    for (std::int64_t k = 0; k < count; k += 4) {
+      std::uint32_t values = 0;
+      std::memcpy(&values, codes + first + k, static_cast<std::size_t>(std::min<std::int64_t>(4, count - k)));
+      put(low, plane_bytes(high), k / 4, values);
+      if (high > 0) put(high, 0, k / 4, values >> low);
     }
   }
 }
