@@ -72,6 +72,11 @@ void add_simulated(CLI::App& command, api::SimulatedBits& bits, const std::strin
 void add_engine(CLI::App& command, api::EngineOptions& options) {
   add_threads(command, options.threads);
   command
+      .add_option("--decode-threads", options.decode_threads,
+                  "Threads where few tokens are computed at once; 0: as --threads")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command
       .add_option("--act-bits", options.activation_bits,
                   "Inputs of linears in 8 bits, or in two parts: 16; auto: 8 for weights made for it (qoq)")
       ->transform(CLI::CheckedTransformer(std::map<std::string, int>{{"auto", 0}, {"8", 8}, {"16", 16}}))

@@ -23,6 +23,8 @@ class AttentionPhase {
   AttentionPhase(const PassModel& model, int num_workers, std::int64_t max_tokens, sys::Barrier& barrier);
 
   // Of a pass; the plan outlives it.
+  // Of the workers given to the constructor, the first `count` take part in what follows.
+  void set_workers(int count) { num_workers_ = count; }
   void begin(const AttentionPlan& plan, std::span<const Span> spans, MatrixView qkv, MatrixView mixed);
   // Heads of all tokens, stored in the cache; then what they gather.
   void make(int worker, std::int64_t layer);
@@ -55,7 +57,7 @@ class AttentionPhase {
   void norm_full_rows(int worker, const Layer& layer);
 
   PassModel model_;
-  int num_workers_;
+  int num_workers_;  // that take part
   sys::Barrier& barrier_;
   std::int64_t group_;       // query heads of a key/value head
   std::int64_t padded_dim_;  // of mixed values

@@ -9,10 +9,12 @@
 #include "base/checked.h"
 #include "engine/attention_phase.h"
 #include "engine/attention_plan.h"
+#include "engine/crew.h"
 #include "engine/row_codes.h"
 #include "kernels/packed/packed.h"
 #include "kernels/rowwise/table.h"
 #include "runtime/float_model.h"
+#include "sys/clock.h"
 
 namespace quernel::engine {
 namespace {
@@ -52,8 +54,11 @@ std::int64_t first_column(const model::ModelConfig& config, Linear linear) {
 
 struct ForwardPass::State {
   PassModel model;
-  int num_workers = 1;
+  int most_workers = 1;
+  int num_workers = 1;  // that take part in this pass
+  Crew crew{1};
   std::int64_t max_tokens = 0;
+  std::uint64_t weight_bytes = 0;  // of all layers
   Matrix shared_hidden, shared_normed;
   Matrix own_hidden, own_normed;  // [workers, hidden]
   std::vector<Rows> own;          // of each worker, for one token
@@ -106,6 +111,14 @@ struct ForwardPass::State {
       for (RowCodes& ordered : rows(worker).ordered) ordered.begin(num_tokens, width, kind.two_parts, kind.sum_inputs);
     }
     meet_after_rows();
+  }
+
+  // Many tokens are shared out as workers come, so that a slow one does less: all take part.
+  void gather(std::int64_t tokens_of_pass) {
+    num_tokens = tokens_of_pass;
+    num_workers = num_tokens <= kFewTokens ? crew.size() : most_workers;
+    barrier->set_participants(num_workers);
+    attention->set_workers(num_workers);
   }
 
   [[nodiscard]] SiteCodes codes_of(const Layer& layer, model::Site site) const {
@@ -299,8 +312,12 @@ Result<ForwardPass> ForwardPass::make(const PassModel& model, int num_workers, s
   const model::ModelConfig& config = *model.config;
   const std::int64_t width = std::max({config.hidden_size, config.q_size(), config.intermediate_size});
   state->model = model;
-  state->num_workers = num_workers;
+  state->most_workers = num_workers;
+  const int asked = model.options->decode_threads;
+  state->crew = Crew(asked == 0 ? num_workers : std::min(asked, num_workers));
   state->max_tokens = max_tokens;
+  for (const Layer& layer : *model.layers)
+    for (const PackedLinear& linear : layer.linears) state->weight_bytes += linear.weight.bytes();
   state->shared_hidden = Matrix(max_tokens, config.hidden_size);
   state->shared_normed = Matrix(max_tokens, config.hidden_size);
   state->own_hidden = Matrix(num_workers, config.hidden_size);
@@ -335,14 +352,19 @@ void ForwardPass::run(sys::ThreadPool& pool, std::span<const std::int32_t> token
                 tokens.size(), state.max_tokens);
   state.tokens = tokens;
   state.spans = spans;
-  state.num_tokens = static_cast<std::int64_t>(tokens.size());
+  state.gather(static_cast<std::int64_t>(tokens.size()));
   state.hidden_out = hidden;
   state.plan = plan_attention(state.config(), spans);
   state.attention->begin(state.plan, spans,
                          {state.fused.data(), state.num_tokens, state.config().q_size() + 2 * state.config().kv_size()},
                          {state.mixed.data(), state.num_tokens, state.config().q_size()});
   for (auto& count : state.taken) count.store(0, std::memory_order_relaxed);
-  pool.run_on_all([&state](int worker) { state.run_worker(worker); });
+  const sys::Stopwatch watch;
+  pool.run_on(state.num_workers, [&state](int worker) { state.run_worker(worker); });
+  if (state.num_tokens > kFewTokens) return;
+  std::uint64_t bytes = state.weight_bytes;
+  for (const Span& span : spans) bytes += span.cache->pool().bytes_read(span.cache->length());
+  state.crew.ran(watch.seconds(), static_cast<double>(bytes));
 }
 
 void ForwardPass::logits(sys::ThreadPool& pool, const PackedLinear& head, ConstMatrixView hidden, MatrixView out) {
@@ -350,9 +372,9 @@ void ForwardPass::logits(sys::ThreadPool& pool, const PackedLinear& head, ConstM
   const model::ModelConfig& config = state.config();
   QUERNEL_CHECK(hidden.rows <= state.max_tokens && out.rows == hidden.rows && out.cols == config.vocab_size,
                 "logits [{}, {}] of {} rows", out.rows, out.cols, hidden.rows);
-  state.num_tokens = hidden.rows;
+  state.gather(hidden.rows);
   state.taken.back().store(0, std::memory_order_relaxed);
-  pool.run_on_all([&](int worker) {
+  pool.run_on(state.num_workers, [&](int worker) {
     if (state.profile != nullptr && worker == 0) state.profile->start();
     state.start_codes(worker, config.hidden_size, {.two_parts = true, .sum_inputs = head.weight.view().group_size});
     Rows& at = state.rows(worker);

@@ -17,6 +17,9 @@ class Barrier {
   Barrier(const Barrier&) = delete;
   Barrier& operator=(const Barrier&) = delete;
 
+  // For the next meetings, while nobody waits.
+  void set_participants(int participants) { participants_ = participants; }
+
   void wait() {
     if (participants_ == 1) return;
     const std::uint32_t round = round_.load(std::memory_order_acquire);
@@ -33,7 +36,7 @@ class Barrier {
   }
 
  private:
-  const int participants_;
+  int participants_;
   std::atomic<int> arrived_{0};
   std::atomic<int> sleepers_{0};
   std::atomic<std::uint32_t> round_{0};

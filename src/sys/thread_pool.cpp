@@ -26,6 +26,7 @@ struct ThreadPool::State {
   bool stop = false;
 
   const std::function<void(std::int64_t, int)>* task = nullptr;
+  int active = 0;              // workers of the current call
   std::int64_t num_tasks = 0;  // kOneEach: every worker runs task(worker, worker) once
   std::atomic<std::int64_t> next{0};
 
@@ -41,14 +42,15 @@ struct ThreadPool::State {
   }
 
   // The calling thread is worker 0.
-  void run(const std::function<void(std::int64_t, int)>& wanted, std::int64_t count) {
+  void run(const std::function<void(std::int64_t, int)>& wanted, std::int64_t count, int workers) {
     {
       const std::scoped_lock lock(mutex);
       QUERNEL_CHECK(running == 0, "parallel_for inside a task, or from two threads");
       task = &wanted;
       num_tasks = count;
       next.store(0, std::memory_order_relaxed);
-      running = static_cast<int>(threads.size());
+      active = workers;
+      running = workers - 1;
       ++generation;
     }
     wake.notify_all();
@@ -68,6 +70,7 @@ struct ThreadPool::State {
         wake.wait(lock, [&] { return stop || generation != seen; });
         if (stop) return;
         seen = generation;
+        if (worker >= active) continue;
       }
       work(worker);
       const std::scoped_lock lock(mutex);
@@ -103,12 +106,17 @@ void ThreadPool::parallel_for_worker(std::int64_t num_tasks, const std::function
     for (std::int64_t index = 0; index < num_tasks; ++index) task(index, 0);
     return;
   }
-  state_->run(task, num_tasks);
+  state_->run(task, num_tasks, num_threads());
 }
 
 void ThreadPool::run_on_all(const std::function<void(int)>& task) {
-  if (state_->threads.empty()) return task(0);
-  state_->run([&task](std::int64_t, int worker) { task(worker); }, State::kOneEach);
+  run_on(num_threads(), task);
+}
+
+void ThreadPool::run_on(int count, const std::function<void(int)>& task) {
+  QUERNEL_CHECK(count >= 1 && count <= num_threads(), "{} workers of {}", count, num_threads());
+  if (count == 1) return task(0);
+  state_->run([&task](std::int64_t, int worker) { task(worker); }, State::kOneEach, count);
 }
 
 namespace {

@@ -31,6 +31,8 @@ class ThreadPool {
   // Runs task(0) ... task(num_threads() - 1), each on a thread of its own and all at once, so that they may wait for each other at a
   // sys::Barrier of num_threads().
   void run_on_all(const std::function<void(int worker)>& task);
+  // The same for workers 0 .. count - 1 alone, 1 <= count <= num_threads(): the others are not waited for.
+  void run_on(int count, const std::function<void(int worker)>& task);
 
  private:
   struct State;

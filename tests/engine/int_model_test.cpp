@@ -126,6 +126,11 @@ TEST(IntModel, ResultsDoNotDependOnPassesThreadsOrCompany) {
         for (const std::int64_t chunk : {1, 7, 32, 33}) EXPECT_TRUE(same(loaded.run(tokens, chunk), whole)) << chunk;
         for (const int threads : {1, 3, 4})
           EXPECT_TRUE(same(Loaded(tiny, options, threads).run(tokens), whole)) << threads;
+        for (const int decode_threads : {1, 2}) {
+          EngineOptions fewer = options;
+          fewer.decode_threads = decode_threads;
+          EXPECT_TRUE(same(Loaded(tiny, fewer, 3).run(tokens, 7), whole)) << decode_threads;
+        }
         // In a pass with others, of other lengths, one of them at another place in its sequence.
         const std::vector<std::int32_t> other = test::random_tokens(45, tiny.vocab, 6);
         PagedCache first = loaded.model->make_cache();
