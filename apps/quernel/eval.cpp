@@ -16,10 +16,31 @@ void add_model(CLI::App& command, api::ModelOptions& model) {
   command.add_option("model", model.path, "Model folder or GGUF file")->required();
   command
       .add_option("--precision", model.precision,
-                  "f32, or bf16: faster where the CPU has it, perplexity moves by about 0.1 %")
+                  "f32, or bf16: faster where the CPU has it, perplexity moves by about 0.1 %; int8: the integer "
+                  "runtime of quernel run")
+      ->check(CLI::IsMember({"f32", "bf16", "int8"}))
       ->capture_default_str();
-  add_simulated(command, model.simulated, "Simulated low bits");
+  add_simulated_or_integer(command, model.simulated,
+                           "Low bits: simulated, or of --precision int8, then auto and 8 unless given");
+  add_kv_budget(command, model.integer.kv_budget, "Bytes for the cache (2G, 512M) of --precision int8");
   add_threads(command, model.threads);
+}
+
+bool is_given(const CLI::App& command, const std::string& option) { return command.count(option) > 0; }
+
+// The bits as typed go to the runtime that --precision names; what only the other one knows is refused. Bits that were
+// not typed are each runtime's own defaults.
+void settle_bits(const CLI::App& command, api::ModelOptions& model) {
+  const api::SimulatedBits typed = model.simulated;
+  if (model.precision != "int8") {
+    if (typed.activation_bits == 0) throw CLI::ValidationError("--act-bits", "auto is for --precision int8");
+    return;
+  }
+  for (const char* option : {"--act-group", "--act-asym"})
+    if (is_given(command, option)) throw CLI::ValidationError(option, "is simulated only, not for --precision int8");
+  if (is_given(command, "--act-bits")) model.integer.activation_bits = typed.activation_bits;
+  if (is_given(command, "--kv-bits")) model.integer.kv_bits = typed.kv_bits;
+  model.simulated = {};
 }
 
 void add_ppl(CLI::App& eval, Context& context) {
@@ -37,7 +58,8 @@ void add_ppl(CLI::App& eval, Context& context) {
   command->add_option("--windows", options->windows, "Only the first windows; 0: all")->capture_default_str();
   add_common(*command, context);
   name_variables(*command);
-  command->callback([options, &context] {
+  command->callback([command, options, &context] {
+    settle_bits(*command, options->model);
     context.chosen = [options, &context] {
       ProgressPrinter printer(context.progress);
       const api::Report report = api::evaluate_perplexity(*options, printer.observer());
@@ -64,7 +86,8 @@ void add_kld(CLI::App& eval, Context& context) {
   command->add_flag("--no-cache", *no_cache, "Compute the reference anew and exactly; keep nothing");
   add_common(*command, context);
   name_variables(*command);
-  command->callback([options, no_cache, &context] {
+  command->callback([command, options, no_cache, &context] {
+    settle_bits(*command, options->model);
     context.chosen = [options, no_cache, &context] {
       options->use_cache = !*no_cache;
       ProgressPrinter printer(context.progress);
@@ -102,7 +125,8 @@ void add_tasks(CLI::App& eval, Context& context) {
       ->capture_default_str();
   add_common(*command, context);
   name_variables(*command);
-  command->callback([options, words, &context] {
+  command->callback([command, options, words, &context] {
+    settle_bits(*command, options->model);
     context.chosen = [options, words, &context] {
       options->tasks = parse_tasks(*words);
       ProgressPrinter printer(context.progress);

@@ -53,12 +53,10 @@ void add_threads(CLI::App& command, int& threads) {
       ->capture_default_str();
 }
 
-void add_simulated(CLI::App& command, api::SimulatedBits& bits, const std::string& group) {
-  command
-      .add_option("--act-bits", bits.activation_bits, "Inputs of the blocks' linears rounded to 8 or 4 bits; 16: not")
-      ->check(CLI::IsMember({16, 8, 4}))
-      ->group(group)
-      ->capture_default_str();
+namespace {
+
+// What --act-bits of simulated low bits leaves open.
+void add_simulated_shape(CLI::App& command, api::SimulatedBits& bits, const std::string& group) {
   command.add_option("--act-group", bits.activation_group, "Entries of a token that share a scale; -1: all of them")
       ->group(group)
       ->capture_default_str();
@@ -67,6 +65,32 @@ void add_simulated(CLI::App& command, api::SimulatedBits& bits, const std::strin
       ->check(CLI::IsMember({16, 8, 4}))
       ->group(group)
       ->capture_default_str();
+}
+
+}  // namespace
+
+void add_simulated(CLI::App& command, api::SimulatedBits& bits, const std::string& group) {
+  command
+      .add_option("--act-bits", bits.activation_bits, "Inputs of the blocks' linears rounded to 8 or 4 bits; 16: not")
+      ->check(CLI::IsMember({16, 8, 4}))
+      ->group(group)
+      ->capture_default_str();
+  add_simulated_shape(command, bits, group);
+}
+
+void add_simulated_or_integer(CLI::App& command, api::SimulatedBits& bits, const std::string& group) {
+  command
+      .add_option("--act-bits", bits.activation_bits,
+                  "Inputs of the blocks' linears rounded to 8 or 4 bits, 16: not; with --precision int8: 8, in two "
+                  "parts: 16, or auto: 8 for weights made for it")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, int>{{"auto", 0}, {"16", 16}, {"8", 8}, {"4", 4}}))
+      ->group(group)
+      ->default_str("16");
+  add_simulated_shape(command, bits, group);
+}
+
+void add_kv_budget(CLI::App& command, std::uint64_t& bytes, const std::string& help) {
+  command.add_option("--kv-budget", bytes, help)->transform(CLI::AsSizeValue(false))->capture_default_str();
 }
 
 void add_engine(CLI::App& command, api::EngineOptions& options) {
@@ -84,9 +108,7 @@ void add_engine(CLI::App& command, api::EngineOptions& options) {
   command.add_option("--kv-bits", options.kv_bits, "Keys and values in the cache")
       ->check(CLI::IsMember({16, 8, 4}))
       ->capture_default_str();
-  command.add_option("--kv-budget", options.kv_budget, "Bytes for the cache (2G, 512M)")
-      ->transform(CLI::AsSizeValue(false))
-      ->capture_default_str();
+  add_kv_budget(command, options.kv_budget, "Bytes for the cache (2G, 512M)");
 }
 
 const CLI::App* find_subcommand(const CLI::App& app, const std::string& name) {

@@ -22,6 +22,10 @@ void add_common(CLI::App& command, Context& context);
 void add_threads(CLI::App& command, int& threads);
 // --act-bits, --act-group, --act-asym, --kv-bits.
 void add_simulated(CLI::App& command, api::SimulatedBits& bits, const std::string& group);
+// The same where they may mean the integer runtime's bits instead: --act-bits takes auto too, which becomes 0.
+void add_simulated_or_integer(CLI::App& command, api::SimulatedBits& bits, const std::string& group);
+// A size such as 2G or 512M.
+void add_kv_budget(CLI::App& command, std::uint64_t& bytes, const std::string& help);
 
 // --threads, --act-bits, --kv-bits, --kv-budget of the integer runtime.
 void add_engine(CLI::App& command, api::EngineOptions& options);

@@ -102,11 +102,19 @@ struct QuantizeOptions {
 
 Report quantize(const QuantizeOptions& options, const Observer& observer = {});
 
+// Bits of the integer runtime's activations and cache.
+struct IntegerBits {
+  int activation_bits = 0;               // 8, or 16: in two INT8 parts; 0: as the weights were made for
+  int kv_bits = 8;                       // 16, 8, 4
+  std::uint64_t kv_budget = 4ULL << 30;  // bytes
+};
+
 struct ModelOptions {
   std::string path;
   int threads = 0;
-  std::string precision = "f32";  // f32, bf16
-  SimulatedBits simulated;        // of the model itself; a reference beside it is never rounded
+  std::string precision = "f32";  // f32, bf16; where a model is measured also int8: the integer runtime
+  SimulatedBits simulated;        // f32, bf16: of the model itself; a reference beside it is never rounded
+  IntegerBits integer;            // int8; a reference beside it is computed in f32
 };
 
 struct PerplexityOptions {

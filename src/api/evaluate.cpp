@@ -5,6 +5,7 @@
 
 #include "api/failure.h"
 #include "api/loaded_model.h"
+#include "api/measured_model.h"
 #include "api/observer_sink.h"
 #include "eval/kld.h"
 #include "eval/perplexity.h"
@@ -48,16 +49,6 @@ std::string tail_of(std::string text, std::int64_t first_byte) {
   return text.substr(begin);
 }
 
-// What was simulated, in both forms of a report.
-Report finish(Json json, std::string text, const runtime::SimulatedBits& simulated) {
-  json["simulated"] = {{"activation_bits", simulated.activation_bits},
-                       {"activation_group", simulated.activation_group},
-                       {"activation_asymmetric", simulated.activation_asymmetric},
-                       {"kv_bits", simulated.kv_bits}};
-  if (simulated.any()) text += fmt::format("{:<22} {}\n", "simulated", runtime::to_string(simulated));
-  return {dump_json(json), text};
-}
-
 // "arc", or "arc:easy" for one of several files of a kind.
 std::string task_name(const TaskFile& task, const std::vector<TaskFile>& all) {
   const auto same_kind = [&task](const TaskFile& other) { return other.kind == task.kind; };
@@ -94,24 +85,21 @@ Report evaluate_perplexity(const PerplexityOptions& options, const Observer& obs
   how.max_windows = options.windows;
   const std::string text = read_text(options.text_path);
   const auto pool = make_pool(options.model.threads);
-  const runtime::SimulatedBits simulated = to_runtime(options.model.simulated);
-  const LoadedModel loaded =
-      take(load_model(options.model.path, *pool, take(parse_precision(options.model.precision)), simulated));
-  const text::Tokenizer tokenizer = take(model::load_tokenizer(*loaded.checkpoint));
+  const MeasuredModel measured = take(MeasuredModel::load(options.model, *pool));
+  const text::Tokenizer tokenizer = take(model::load_tokenizer(measured.checkpoint()));
   if (how.convention == eval::Convention::llama_cpp) how.bos = window_bos(tokenizer);
   const std::vector<std::int32_t> tokens = eval::tokenize(how.convention, tokenizer, text);
-  const eval::PerplexityResult result = take(eval::measure_perplexity(*loaded.model, tokens, how, *pool, sink));
-  return finish(eval::to_json(result), eval::to_table(result), simulated);
+  const eval::PerplexityResult result = take(eval::measure_perplexity(measured.model(), tokens, how, *pool, sink));
+  return measured.report(eval::to_json(result), eval::to_table(result));
 }
 
 Report evaluate_kld(const KldOptions& options, const Observer& observer) {
   ObserverSink sink(observer);
-  const runtime::Precision precision = take(parse_precision(options.model.precision));
+  const runtime::Precision precision = take(reference_precision(options.model));
   const std::string text = tail_of(read_text(options.text_path), options.first_byte);
   const auto pool = make_pool(options.model.threads);
-  const runtime::SimulatedBits simulated = to_runtime(options.model.simulated);
-  const LoadedModel loaded = take(load_model(options.model.path, *pool, precision, simulated));
-  const text::Tokenizer tokenizer = take(model::load_tokenizer(*loaded.checkpoint));
+  const MeasuredModel measured = take(MeasuredModel::load(options.model, *pool));
+  const text::Tokenizer tokenizer = take(model::load_tokenizer(measured.checkpoint()));
   eval::KldOptions how;
   how.context = options.context;
   how.max_windows = options.windows;
@@ -127,12 +115,12 @@ Report evaluate_kld(const KldOptions& options, const Observer& observer) {
     return static_cast<const runtime::FloatModel*>(reference.model.get());
   };
   const std::vector<std::int32_t> tokens = eval::tokenize(eval::Convention::llama_cpp, tokenizer, text);
-  const eval::KldResult result = take(eval::measure_kld(*loaded.model, load_reference, tokens, how, *pool, sink));
+  const eval::KldResult result = take(eval::measure_kld(measured.model(), load_reference, tokens, how, *pool, sink));
   if (options.max_kld > 0 && result.mean > options.max_kld)
     raise(Error(Fault::verification_failed, "the mean divergence is above the gate")
               .in_field("--max-kld")
               .expect(fmt::format("at most {}", options.max_kld), fmt::format("{:.6f}", result.mean)));
-  return finish(eval::to_json(result), eval::to_table(result), simulated);
+  return measured.report(eval::to_json(result), eval::to_table(result));
 }
 
 Report evaluate_tasks(const TasksOptions& options, const Observer& observer) {
@@ -142,16 +130,14 @@ Report evaluate_tasks(const TasksOptions& options, const Observer& observer) {
         Error(Fault::usage, "number of items").in_field("--limit").expect("0 or more", std::to_string(options.limit)));
   const std::vector<eval::Task> tasks = read_tasks(options.tasks);
   const auto pool = make_pool(options.model.threads);
-  const runtime::SimulatedBits simulated = to_runtime(options.model.simulated);
-  const LoadedModel loaded =
-      take(load_model(options.model.path, *pool, take(parse_precision(options.model.precision)), simulated));
-  const text::Tokenizer tokenizer = take(model::load_tokenizer(*loaded.checkpoint));
+  const MeasuredModel measured = take(MeasuredModel::load(options.model, *pool));
+  const text::Tokenizer tokenizer = take(model::load_tokenizer(measured.checkpoint()));
   std::vector<eval::TaskResult> results;
   for (const eval::Task& task : tasks) {
     const eval::ZeroShotOptions how{.max_items = options.limit};
-    results.push_back(take(eval::measure_task(*loaded.model, tokenizer, task, how, *pool, sink)));
+    results.push_back(take(eval::measure_task(measured.model(), tokenizer, task, how, *pool, sink)));
   }
-  return finish(eval::to_json(results), eval::to_table(results), simulated);
+  return measured.report(eval::to_json(results), eval::to_table(results));
 }
 
 }  // namespace quernel::api

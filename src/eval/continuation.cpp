@@ -66,14 +66,14 @@ std::int64_t usable_positions(const model::ModelConfig& config) {
 // A batch on its way: what is fed, and the rows that are scored, those of a pair one after another.
 struct ContinuationScorer::Batch {
   std::vector<std::int32_t> fed;
-  runtime::SequenceBatch spans;
+  std::vector<std::int64_t> lengths;  // of the sequences in it
   std::vector<std::int32_t> targets;  // the token that a row is scored against
   Matrix rows;                        // [targets, hidden_size]
   std::vector<double> log_likelihood;
   std::vector<char> greedy;  // bytes, not bits: rows are written by several threads
 };
 
-ContinuationScorer::ContinuationScorer(const runtime::FloatModel& model, sys::ThreadPool& pool)
+ContinuationScorer::ContinuationScorer(const runtime::LanguageModel& model, sys::ThreadPool& pool)
     : model_(&model),
       pool_(&pool),
       logits_(Matrix::uninitialized(rows_per_chunk(model.config().vocab_size), model.config().vocab_size)) {}
@@ -83,10 +83,7 @@ Result<ContinuationScorer::Batch> ContinuationScorer::gather(std::span<const Enc
   for (const EncodedPair& pair : pairs) {
     QUERNEL_CHECK(pair.num_scored >= 1 && pair.num_fed() >= pair.num_scored, "{} tokens scored, {} fed",
                   pair.num_scored, pair.num_fed());
-    runtime::SequenceSpan span;
-    span.first_row = static_cast<std::int64_t>(batch.fed.size());
-    span.num_tokens = pair.num_fed();
-    batch.spans.push_back(span);
+    batch.lengths.push_back(pair.num_fed());
     batch.fed.insert(batch.fed.end(), pair.tokens.begin(), pair.tokens.end() - 1);
     batch.targets.insert(batch.targets.end(), pair.tokens.end() - pair.num_scored, pair.tokens.end());
   }
@@ -104,12 +101,13 @@ Result<ContinuationScorer::Batch> ContinuationScorer::gather(std::span<const Enc
 
 Status ContinuationScorer::run(std::span<const EncodedPair> pairs, Batch& batch) const {
   Matrix hidden = Matrix::uninitialized(static_cast<std::int64_t>(batch.fed.size()), model_->config().hidden_size);
-  QUERNEL_TRY_STATUS(model_->forward(batch.fed, batch.spans, hidden));
+  QUERNEL_TRY_STATUS(model_->run_sequences(batch.fed, batch.lengths, hidden));
   batch.rows = Matrix::uninitialized(static_cast<std::int64_t>(batch.targets.size()), hidden.cols());
   std::int64_t next = 0;
-  for (std::size_t i = 0; i < pairs.size(); ++i) {
-    const std::int64_t end = batch.spans[i].first_row + batch.spans[i].num_tokens;
-    for (std::int64_t row = end - pairs[i].num_scored; row < end; ++row, ++next)
+  std::int64_t end = 0;
+  for (const EncodedPair& pair : pairs) {
+    end += pair.num_fed();
+    for (std::int64_t row = end - pair.num_scored; row < end; ++row, ++next)
       std::ranges::copy(hidden.row(row), batch.rows.row(next).begin());
   }
   return ok_status();

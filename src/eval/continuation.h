@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "runtime/float_model.h"
+#include "runtime/language_model.h"
 #include "sys/thread_pool.h"
 #include "tensor/matrix.h"
 #include "text/tokenizer.h"
@@ -60,7 +60,7 @@ struct ContinuationScore {
 class ContinuationScorer {
  public:
   // Both must outlive the scorer.
-  ContinuationScorer(const runtime::FloatModel& model, sys::ThreadPool& pool);
+  ContinuationScorer(const runtime::LanguageModel& model, sys::ThreadPool& pool);
   // One score a pair, in order. All pairs in one pass: the caller bounds their tokens.
   Result<std::vector<ContinuationScore>> score(std::span<const EncodedPair> pairs);
 
@@ -70,7 +70,7 @@ class ContinuationScorer {
   Status run(std::span<const EncodedPair> pairs, Batch& batch) const;  // hidden states of the scored rows
   void score_rows(Batch& batch);
 
-  const runtime::FloatModel* model_;
+  const runtime::LanguageModel* model_;
   sys::ThreadPool* pool_;
   Matrix logits_;  // [rows_per_chunk, vocab_size]
 };

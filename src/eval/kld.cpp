@@ -174,7 +174,7 @@ void report(sys::ProgressSink& progress, const WindowPlan& plan, std::int64_t wi
 
 }  // namespace
 
-Result<KldResult> measure_kld(const runtime::FloatModel& model, const ReferenceLoader& load_reference,
+Result<KldResult> measure_kld(const runtime::LanguageModel& model, const ReferenceLoader& load_reference,
                               std::span<const std::int32_t> tokens, const KldOptions& options, sys::ThreadPool& pool,
                               sys::ProgressSink& progress) {
   const sys::Stopwatch watch;

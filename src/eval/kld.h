@@ -21,7 +21,7 @@
 #include "base/result.h"
 #include "eval/reference_rows.h"
 #include "eval/windows.h"
-#include "runtime/float_model.h"
+#include "runtime/language_model.h"
 #include "sys/progress.h"
 #include "sys/thread_pool.h"
 
@@ -51,7 +51,7 @@ struct KldResult {
   double seconds = 0.0;
 };
 
-Result<KldResult> measure_kld(const runtime::FloatModel& model, const ReferenceLoader& load_reference,
+Result<KldResult> measure_kld(const runtime::LanguageModel& model, const ReferenceLoader& load_reference,
                               std::span<const std::int32_t> tokens, const KldOptions& options, sys::ThreadPool& pool,
                               sys::ProgressSink& progress = sys::null_progress());
 

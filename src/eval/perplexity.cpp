@@ -50,7 +50,7 @@ void report(sys::ProgressSink& progress, const WindowPlan& plan, std::int64_t wi
 
 }  // namespace
 
-Result<PerplexityResult> measure_perplexity(const runtime::FloatModel& model, std::span<const std::int32_t> tokens,
+Result<PerplexityResult> measure_perplexity(const runtime::LanguageModel& model, std::span<const std::int32_t> tokens,
                                             const PerplexityOptions& options, sys::ThreadPool& pool,
                                             sys::ProgressSink& progress) {
   const sys::Stopwatch watch;

@@ -14,7 +14,7 @@
 
 #include "base/result.h"
 #include "eval/windows.h"
-#include "runtime/float_model.h"
+#include "runtime/language_model.h"
 #include "sys/progress.h"
 #include "sys/thread_pool.h"
 
@@ -39,7 +39,7 @@ struct PerplexityResult {
   double seconds = 0.0;
 };
 
-Result<PerplexityResult> measure_perplexity(const runtime::FloatModel& model, std::span<const std::int32_t> tokens,
+Result<PerplexityResult> measure_perplexity(const runtime::LanguageModel& model, std::span<const std::int32_t> tokens,
                                             const PerplexityOptions& options, sys::ThreadPool& pool,
                                             sys::ProgressSink& progress = sys::null_progress());
 

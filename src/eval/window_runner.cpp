@@ -40,7 +40,7 @@ std::int32_t target_token(const WindowPlan& plan, std::span<const std::int32_t> 
   return tokens[static_cast<std::size_t>(chunk.window * plan.context + chunk.first_position + row + 1)];
 }
 
-WindowRunner::WindowRunner(const runtime::FloatModel& model, std::span<const std::int32_t> tokens,
+WindowRunner::WindowRunner(const runtime::LanguageModel& model, std::span<const std::int32_t> tokens,
                            const WindowPlan& plan)
     : model_(&model),
       tokens_(tokens),
@@ -49,7 +49,7 @@ WindowRunner::WindowRunner(const runtime::FloatModel& model, std::span<const std
       logits_(Matrix::uninitialized(std::min(rows_per_chunk(model.config().vocab_size), plan.scored_per_window),
                                     model.config().vocab_size)) {}
 
-Result<WindowRunner> WindowRunner::create(const runtime::FloatModel& model, std::span<const std::int32_t> tokens,
+Result<WindowRunner> WindowRunner::create(const runtime::LanguageModel& model, std::span<const std::int32_t> tokens,
                                           const WindowPlan& plan) {
   const std::int64_t positions = model.config().max_positions;
   if (positions > 0 && plan.context > positions) {
@@ -64,18 +64,14 @@ Result<WindowRunner> WindowRunner::create(const runtime::FloatModel& model, std:
 Status WindowRunner::run(std::int64_t first_window, std::int64_t num_windows) {
   QUERNEL_CHECK(num_windows >= 1 && num_windows <= windows_per_batch(*plan_), "{} windows at once", num_windows);
   std::vector<std::int32_t> ids;
-  runtime::SequenceBatch batch;
   for (std::int64_t i = 0; i < num_windows; ++i) {
     const std::vector<std::int32_t> window = window_tokens(*plan_, tokens_, first_window + i);
-    runtime::SequenceSpan span;
-    span.first_row = i * plan_->context;
-    span.num_tokens = plan_->context;
-    batch.push_back(span);
     ids.insert(ids.end(), window.begin(), window.end());
   }
   first_window_ = first_window;
   num_windows_ = num_windows;
-  return model_->forward(ids, batch, hidden_.view().row_block(0, num_windows * plan_->context));
+  const std::vector<std::int64_t> lengths(static_cast<std::size_t>(num_windows), plan_->context);
+  return model_->run_sequences(ids, lengths, hidden_.view().row_block(0, num_windows * plan_->context));
 }
 
 MatrixView WindowRunner::logits(const ScoredChunk& chunk) {

@@ -13,7 +13,7 @@
 
 #include "base/result.h"
 #include "eval/windows.h"
-#include "runtime/float_model.h"
+#include "runtime/language_model.h"
 #include "tensor/matrix.h"
 
 namespace quernel::eval {
@@ -40,7 +40,7 @@ std::int32_t target_token(const WindowPlan& plan, std::span<const std::int32_t> 
 class WindowRunner {
  public:
   // All arguments must outlive the runner.
-  static Result<WindowRunner> create(const runtime::FloatModel& model, std::span<const std::int32_t> tokens,
+  static Result<WindowRunner> create(const runtime::LanguageModel& model, std::span<const std::int32_t> tokens,
                                      const WindowPlan& plan);
 
   Status run(std::int64_t first_window, std::int64_t num_windows);
@@ -48,9 +48,9 @@ class WindowRunner {
   MatrixView logits(const ScoredChunk& chunk);
 
  private:
-  WindowRunner(const runtime::FloatModel& model, std::span<const std::int32_t> tokens, const WindowPlan& plan);
+  WindowRunner(const runtime::LanguageModel& model, std::span<const std::int32_t> tokens, const WindowPlan& plan);
 
-  const runtime::FloatModel* model_;
+  const runtime::LanguageModel* model_;
   std::span<const std::int32_t> tokens_;
   const WindowPlan* plan_;
   std::int64_t first_window_ = 0;

@@ -124,7 +124,7 @@ void warn_of_cuts(sys::ProgressSink& progress, const Task& task, std::int64_t co
 
 }  // namespace
 
-Result<TaskResult> measure_task(const runtime::FloatModel& model, const text::Tokenizer& tokenizer, const Task& task,
+Result<TaskResult> measure_task(const runtime::LanguageModel& model, const text::Tokenizer& tokenizer, const Task& task,
                                 const ZeroShotOptions& options, sys::ThreadPool& pool, sys::ProgressSink& progress) {
   QUERNEL_CHECK(!task.items.empty() && options.max_items >= 0 && options.batch_tokens >= 1, "a task of {} items",
                 task.items.size());

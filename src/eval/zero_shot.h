@@ -23,7 +23,7 @@
 #include "base/result.h"
 #include "eval/statistics.h"
 #include "eval/task_kinds.h"
-#include "runtime/float_model.h"
+#include "runtime/language_model.h"
 #include "sys/progress.h"
 #include "sys/thread_pool.h"
 #include "text/tokenizer.h"
@@ -53,7 +53,7 @@ struct TaskResult {
 };
 
 // At least one item. Warns where sequences are cut.
-Result<TaskResult> measure_task(const runtime::FloatModel& model, const text::Tokenizer& tokenizer, const Task& task,
+Result<TaskResult> measure_task(const runtime::LanguageModel& model, const text::Tokenizer& tokenizer, const Task& task,
                                 const ZeroShotOptions& options, sys::ThreadPool& pool,
                                 sys::ProgressSink& progress = sys::null_progress());
 

@@ -123,6 +123,17 @@ Status FloatModel::forward(std::span<const std::int32_t> tokens, const SequenceB
   return ok_status();
 }
 
+Status FloatModel::run_sequences(std::span<const std::int32_t> tokens, std::span<const std::int64_t> lengths,
+                                 MatrixView hidden) const {
+  SequenceBatch batch;
+  std::int64_t first_row = 0;
+  for (const std::int64_t length : lengths) {
+    batch.push_back({.first_row = first_row, .num_tokens = length});
+    first_row += length;
+  }
+  return forward(tokens, batch, hidden);
+}
+
 void FloatModel::logits(ConstMatrixView hidden, MatrixView out) const {
   compute_logits(*config_, ends_, precision_, hidden, out, *pool_);
 }

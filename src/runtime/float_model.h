@@ -12,6 +12,7 @@
 #include "model/checkpoint.h"
 #include "runtime/block.h"
 #include "runtime/kv_cache.h"
+#include "runtime/language_model.h"
 #include "runtime/layer_weights.h"
 #include "runtime/precision.h"
 #include "runtime/rope.h"
@@ -20,14 +21,14 @@
 
 namespace quernel::runtime {
 
-class FloatModel {
+class FloatModel final : public LanguageModel {
  public:
   // Keeps the checkpoint and all its layers; pool and checkpoint must outlive the model.
   // `simulated`: activations and cache in low bits (runtime/simulated.h). Errors: also of validate().
   static Result<FloatModel> load(const model::Checkpoint& checkpoint, sys::ThreadPool& pool, Precision precision,
                                  const SimulatedBits& simulated = {});
 
-  [[nodiscard]] const model::ModelConfig& config() const { return *config_; }
+  [[nodiscard]] const model::ModelConfig& config() const override { return *config_; }
   [[nodiscard]] const EndWeights& ends() const { return ends_; }
   [[nodiscard]] const LayerWeights& layer(std::int64_t index) const { return layers_[static_cast<std::size_t>(index)]; }
   [[nodiscard]] Precision precision() const { return precision_; }
@@ -39,8 +40,11 @@ class FloatModel {
   // ones are forgotten) and ends up holding these too. Errors: invalid_argument for a token id outside the vocabulary,
   // a position past the cache, a sequence without cache that does not begin at 0.
   Status forward(std::span<const std::int32_t> tokens, const SequenceBatch& batch, MatrixView hidden) const;
+  // The same without caches: each sequence is whole.
+  Status run_sequences(std::span<const std::int32_t> tokens, std::span<const std::int64_t> lengths,
+                       MatrixView hidden) const override;
   // logits [rows, vocab_size] = head(final_norm(hidden)), with scale and soft cap.
-  void logits(ConstMatrixView hidden, MatrixView out) const;
+  void logits(ConstMatrixView hidden, MatrixView out) const override;
 
  private:
   const model::ModelConfig* config_ = nullptr;

@@ -351,6 +351,44 @@ class Command(unittest.TestCase):
         _, error = quernel(*ppl, "--act-bits", 8, "--act-group", 0, expect=3)
         self.assertIn("--act-group", error)
 
+    def test_eval_of_the_integer_runtime(self):
+        ppl = ["eval", "ppl", self.model, "--text", self.text, "--ctx", 64, "--windows", 3, "--json"]
+        plain = json.loads(quernel(*ppl)[0])
+        integer = [*ppl, "--precision", "int8"]
+        wide = json.loads(quernel(*integer, "--act-bits", 16, "--kv-bits", 16, "--threads", 1)[0])
+        self.assertEqual(wide["integer"], {"activation_bits": 16, "kv_bits": 16})
+        self.assertNotIn("simulated", wide)
+        self.assertNotIn("integer", plain)
+        self.assertNotEqual(wide["ppl"], plain["ppl"])
+        self.assertAlmostEqual(wide["nll"], plain["nll"], delta=0.01)
+        self.assertEqual(json.loads(quernel(*integer, "--act-bits", 16, "--kv-bits", 16, "--threads", 3)[0])["ppl"], wide["ppl"])
+        # The runtime's own defaults: no weights here are made for 8-bit activations.
+        self.assertEqual(json.loads(quernel(*integer)[0])["integer"], {"activation_bits": 16, "kv_bits": 8})
+        narrow = json.loads(quernel(*integer, "--act-bits", 8, "--kv-bits", 4)[0])
+        self.assertEqual(narrow["integer"], {"activation_bits": 8, "kv_bits": 4})
+        self.assertNotEqual(narrow["ppl"], wide["ppl"])
+        # Logits of a reference that were recorded for the float runtime serve the integer one.
+        cache = {"QUERNEL_CACHE": str(self.folder / "cache-int8")}
+        kld = ["eval", "kld", self.model, "--ref", self.model, "--text", self.text, "--ctx", 64, "--windows", 2, "--json"]
+        quernel(*kld, env=cache)
+        shown = json.loads(quernel(*kld, "--precision", "int8", env=cache)[0])
+        self.assertTrue(shown["cache"]["used"])
+        self.assertGreater(shown["kld"]["mean"], 0)
+        self.assertLess(shown["kld"]["mean"], 0.01)
+        for options, said in ((["--act-bits", "auto"], "auto"), (["--precision", "int8", "--act-group", 32], "--act-group"),
+                              (["--precision", "int4"], "int8")):
+            self.assertIn(said, quernel(*ppl, *options, expect=2)[1])
+        self.assertIn("--act-bits", quernel(*integer, "--act-bits", 4, expect=3)[1])
+
+    def test_tasks_of_the_integer_runtime(self):
+        options, kinds = self.task_files()
+        plain = json.loads(quernel("eval", "tasks", *options, self.model, "--json")[0])
+        shown = json.loads(quernel("eval", "tasks", *options, self.model, "--json", "--precision", "int8")[0])
+        self.assertEqual(shown["integer"]["kv_bits"], 8)
+        for kind in kinds:
+            self.assertNotEqual(shown["tasks"][kind]["gold_nll"], plain["tasks"][kind]["gold_nll"])
+            self.assertLess(abs(shown["tasks"][kind]["gold_nll"] / plain["tasks"][kind]["gold_nll"] - 1), 0.02)
+
     def test_native_checkpoint(self):
         out = self.folder / "native"
         report = json.loads(quernel("quantize", self.model, "-o", out, *self.job(), "--method", "qoq", "--act-bits", 8, "--kv-bits", 4,
