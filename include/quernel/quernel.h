@@ -162,7 +162,7 @@ struct EngineOptions {
   int activation_bits = 0;  // 8, or 16: inputs of all linears in two INT8 parts; 0: as the weights were made for
   int kv_bits = 8;          // 16, 8, 4
   std::uint64_t kv_budget = 4ULL << 30;  // bytes
-  int decode_threads = 0;   // at most, where few tokens are computed at once; 0: as `threads`
+  int decode_threads = 0;                // at most, where few tokens are computed at once; 0: as `threads`
 };
 
 struct BenchOptions {

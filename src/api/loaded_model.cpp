@@ -44,7 +44,8 @@ Result<LoadedModel> load_model(const std::string& path, sys::ThreadPool& pool, r
 }
 
 engine::EngineOptions to_engine(const EngineOptions& options) {
-  return {.activation_bits = options.activation_bits, .kv_bits = options.kv_bits,
+  return {.activation_bits = options.activation_bits,
+          .kv_bits = options.kv_bits,
           .kv_budget = options.kv_budget,
           .decode_threads = options.decode_threads};
 }

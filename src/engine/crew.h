@@ -20,20 +20,16 @@ class Crew {
   void ran(double seconds, double work);            // that pass
 
  private:
-  // Mean time of a unit of work, where the newest passes weigh most.
-  struct Pace {
-    double mean = 0.0;
-    std::int64_t passes = 0;
-    void add(double pace);
-  };
   void begin(int size);
 
   int most_;
   int size_;
-  double best_ = 0.0;      // pace of the full crew when nothing disturbed it; 0: not known
-  Pace now_;               // since size_ was chosen
-  double other_ = 0.0;     // pace of the size left last; 0: not known
-  double since_ = 0.0;     // seconds since size_ was chosen
+  double best_ = 0.0;        // seconds a unit of work of the full crew when nothing disturbed it; 0: not known
+  double mean_ = 0.0;        // of the present size, over tens of passes: one that was held up says nothing
+  double other_ = 0.0;       // of the size left last; 0: not known
+  std::int64_t passes_ = 0;  // since size_ was chosen
+  double since_ = 0.0;       // seconds since then
+  double patience_ = 0.0;    // until a smaller crew tries the full one again
 };
 
 }  // namespace quernel::engine

@@ -109,9 +109,7 @@ void ThreadPool::parallel_for_worker(std::int64_t num_tasks, const std::function
   state_->run(task, num_tasks, num_threads());
 }
 
-void ThreadPool::run_on_all(const std::function<void(int)>& task) {
-  run_on(num_threads(), task);
-}
+void ThreadPool::run_on_all(const std::function<void(int)>& task) { run_on(num_threads(), task); }
 
 void ThreadPool::run_on(int count, const std::function<void(int)>& task) {
   QUERNEL_CHECK(count >= 1 && count <= num_threads(), "{} workers of {}", count, num_threads());
