@@ -10,6 +10,9 @@ find_package(nlohmann_json 3.11 REQUIRED)
 # OpenSSL 3.0 libcrypto (Debian): SHA-256 with the CPU's own instructions.
 find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
 
+# xxHash 0.8 (Debian), header only: sums over packed weights at the speed of memory; CRC32 would find less, SHA-256 takes five times as long.
+find_path(QUERNEL_XXHASH xxhash.h REQUIRED)
+
 # OpenBLAS 0.3.34 (wheel scipy-openblas32 from PyPI: Debian's 0.3.21 lacks kernels for current CPUs). Only its header is used
 # at build time; the library is loaded at run time (src/tensor/blas.cpp), after the CPU level is known.
 set(QUERNEL_OPENBLAS_DIR ${QUERNEL_DEPS_DIR}/${CMAKE_SYSTEM_PROCESSOR}/scipy_openblas32)

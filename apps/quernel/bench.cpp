@@ -4,6 +4,7 @@
 #include "quernel/commands.h"
 #include "quernel/options.h"
 #include "quernel/quernel.h"
+#include "quernel/terminal.h"
 
 namespace quernel::app {
 
@@ -37,7 +38,8 @@ void add_bench(CLI::App& app, Context& context) {
   name_variables(*command);
   command->callback([options, &context] {
     context.chosen = [options, &context] {
-      const api::Report report = api::bench(*options);
+      ProgressPrinter printer(context.progress);
+      const api::Report report = api::bench(*options, printer.observer());
       print_report(context, report.json, report.text);
       return 0;
     };

@@ -109,6 +109,11 @@ void add_engine(CLI::App& command, api::EngineOptions& options) {
       ->check(CLI::IsMember({16, 8, 4}))
       ->capture_default_str();
   add_kv_budget(command, options.kv_budget, "Bytes for the cache (2G, 512M)");
+  command
+      .add_option("--packed", options.packed_cache,
+                  "Packed weights beside the model: auto (kept where packing takes long, read where they fit), off")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"auto", true}, {"off", false}}))
+      ->default_str("auto");
 }
 
 const CLI::App* find_subcommand(const CLI::App& app, const std::string& name) {

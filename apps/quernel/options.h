@@ -27,7 +27,7 @@ void add_simulated_or_integer(CLI::App& command, api::SimulatedBits& bits, const
 // A size such as 2G or 512M.
 void add_kv_budget(CLI::App& command, std::uint64_t& bytes, const std::string& help);
 
-// --threads, --act-bits, --kv-bits, --kv-budget of the integer runtime.
+// --threads, --act-bits, --kv-bits, --kv-budget, --packed of the integer runtime.
 void add_engine(CLI::App& command, api::EngineOptions& options);
 
 // The sub-command of that name, or null.

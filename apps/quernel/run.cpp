@@ -9,6 +9,7 @@
 #include "quernel/commands.h"
 #include "quernel/options.h"
 #include "quernel/quernel.h"
+#include "quernel/terminal.h"
 
 namespace quernel::app {
 
@@ -25,8 +26,11 @@ struct Settings {
   bool chat = false;
 };
 
-api::Generator open(const Settings& settings) {
-  if (settings.precision == "int8") return api::Generator::open(settings.engine);
+api::Generator open(const Settings& settings, const Context& context) {
+  if (settings.precision == "int8") {
+    ProgressPrinter printer(context.progress);
+    return api::Generator::open(settings.engine, printer.observer());
+  }
   api::ModelOptions model;
   model.path = settings.engine.path;
   model.threads = settings.engine.threads;
@@ -35,8 +39,8 @@ api::Generator open(const Settings& settings) {
 }
 
 // Lines from standard input, answers on standard output, until the input ends.
-int chat(const Settings& settings) {
-  api::Generator generator = open(settings);
+int chat(const Settings& settings, const Context& context) {
+  api::Generator generator = open(settings, context);
   const api::ChatForm form = generator.chat_form();
   std::string so_far;
   for (std::string line; std::cout << "> " << std::flush && std::getline(std::cin, line);) {
@@ -57,9 +61,9 @@ int chat(const Settings& settings) {
 
 int run(Settings& settings, const Context& context) {
   if (settings.greedy) settings.generate.temperature = 0;
-  if (settings.chat) return chat(settings);
+  if (settings.chat) return chat(settings, context);
   const std::string prompt = settings.prompt_file.empty() ? settings.prompt : read_input(settings.prompt_file);
-  api::Generator generator = open(settings);
+  api::Generator generator = open(settings, context);
   const bool stream = !context.json;
   if (stream) std::cout << prompt << std::flush;
   const api::Report report = generator.complete(prompt, settings.generate, [stream](std::string_view piece) {

@@ -163,6 +163,7 @@ struct EngineOptions {
   int kv_bits = 8;          // 16, 8, 4
   std::uint64_t kv_budget = 4ULL << 30;  // bytes
   int decode_threads = 0;                // at most, where few tokens are computed at once; 0: as `threads`
+  bool packed_cache = true;  // packed weights are kept beside the model where packing took long, and read from there
 };
 
 struct BenchOptions {
@@ -264,7 +265,7 @@ struct GenerateOptions {
 // prompt that begins as the last one went on (a chat) is not read again.
 class Generator {
  public:
-  static Generator open(const EngineOptions& options);
+  static Generator open(const EngineOptions& options, const Observer& observer = {});
   static Generator open(const ModelOptions& options);
   ~Generator();
   Generator(Generator&&) noexcept;

@@ -1,7 +1,6 @@
 #include "api/bench_table.h"
 #include "api/failure.h"
 #include "api/loaded_model.h"
-#include "api/observer_sink.h"
 #include "engine/int_model.h"
 #include "quernel/quernel.h"
 #include "sys/clock.h"
@@ -39,7 +38,6 @@ BenchRow measure(engine::IntModel& model, const engine::SpeedCase& what, const B
 }  // namespace
 
 Report bench(const BenchOptions& options, const Observer& observer) {
-  ObserverSink sink(observer);
   const auto pool = make_pool(options.engine.threads);
   BenchReport report;
   report.model = options.engine.path;
@@ -50,6 +48,7 @@ Report bench(const BenchOptions& options, const Observer& observer) {
   const sys::Stopwatch watch;
   const model::Checkpoint checkpoint = take(model::Checkpoint::open(options.engine.path));
   engine::IntModel model = take(engine::IntModel::load(checkpoint, *pool, to_engine(options.engine)));
+  report_load(model, observer);
   report.load_seconds = watch.seconds();
   report.activation_bits = model.activation_bits();
   report.weight_megabytes = static_cast<double>(model.weight_bytes()) / 1e6;

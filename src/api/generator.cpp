@@ -27,13 +27,14 @@ Generator::Generator(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Generator::~Generator() = default;
 Generator::Generator(Generator&&) noexcept = default;
 
-Generator Generator::open(const EngineOptions& options) {
+Generator Generator::open(const EngineOptions& options, const Observer& observer) {
   const sys::Stopwatch watch;
   auto state = std::make_unique<State>();
   state->pool = make_pool(options.threads);
   state->loaded.checkpoint = std::make_unique<model::Checkpoint>(take(model::Checkpoint::open(options.path)));
   state->integers = std::make_unique<engine::IntModel>(
       take(engine::IntModel::load(*state->loaded.checkpoint, *state->pool, to_engine(options))));
+  report_load(*state->integers, observer);
   state->tokenizer = std::make_unique<text::Tokenizer>(take(model::load_tokenizer(*state->loaded.checkpoint)));
   state->scheduler =
       take(serve::Scheduler::make(*state->integers, *state->pool, state->tokenizer.get(), {.max_sequences = 1}));

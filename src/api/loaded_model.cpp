@@ -47,7 +47,12 @@ engine::EngineOptions to_engine(const EngineOptions& options) {
   return {.activation_bits = options.activation_bits,
           .kv_bits = options.kv_bits,
           .kv_budget = options.kv_budget,
-          .decode_threads = options.decode_threads};
+          .decode_threads = options.decode_threads,
+          .packed_cache = options.packed_cache ? engine::PackedCacheUse::automatic : engine::PackedCacheUse::off};
+}
+
+void report_load(const engine::IntModel& model, const Observer& observer) {
+  if (!model.load_note().empty() && observer.on_note) observer.on_note(model.load_note());
 }
 
 }  // namespace quernel::api

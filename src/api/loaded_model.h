@@ -24,6 +24,8 @@ Result<runtime::Precision> parse_precision(const std::string& name);
 // Names a model's files by their content. Throws Failure.
 std::string source_identity(const std::string& path);
 engine::EngineOptions to_engine(const EngineOptions& options);
+// What loading has to say to the user.
+void report_load(const engine::IntModel& model, const Observer& observer);
 runtime::SimulatedBits to_runtime(const SimulatedBits& bits);
 Result<LoadedModel> load_model(const std::string& path, sys::ThreadPool& pool, runtime::Precision precision,
                                const runtime::SimulatedBits& simulated = {});

@@ -72,7 +72,7 @@ void AttentionPhase::finish_head(std::span<float> head, std::span<const float> g
 // The key head, stored with its value, and the query heads that read it.
 void AttentionPhase::make_heads(std::int64_t row, std::int64_t kv_head, std::int64_t layer) {
   const model::ModelConfig& config = *model_.config;
-  const Layer& weights = (*model_.layers)[static_cast<std::size_t>(layer)];
+  const Layer& weights = model_.weights->layers[static_cast<std::size_t>(layer)];
   const auto dim = static_cast<std::size_t>(config.head_dim);
   const std::int64_t position = plan_->positions[static_cast<std::size_t>(row)];
   float* values = qkv_.row(row).data();
@@ -194,7 +194,7 @@ void AttentionPhase::attend(Worker& worker, const AttentionUnit& unit, const Att
 
 void AttentionPhase::make(int worker, std::int64_t layer) {
   const model::ModelConfig& config = *model_.config;
-  if (config.qk_norm_full) norm_full_rows(worker, (*model_.layers)[static_cast<std::size_t>(layer)]);
+  if (config.qk_norm_full) norm_full_rows(worker, model_.weights->layers[static_cast<std::size_t>(layer)]);
   const std::int64_t heads = qkv_.rows * config.num_kv_heads;
   for (std::int64_t i = heads * worker / num_workers_; i < heads * (worker + 1) / num_workers_; ++i)
     make_heads(i / config.num_kv_heads, i % config.num_kv_heads, layer);

@@ -143,7 +143,7 @@ struct ForwardPass::State {
 
   void embed(int worker) {
     for (auto [r, end] = row_slice(worker); r < end; ++r)
-      runtime::embed_token(config(), *model.ends, tokens[static_cast<std::size_t>(r)], rows(worker).hidden.row(r));
+      model.embedding->read(tokens[static_cast<std::size_t>(r)], rows(worker).hidden.row(r));
   }
 
   // hidden += residual_scale * norm(branch)
@@ -240,12 +240,12 @@ struct ForwardPass::State {
 
   void run_layer(int worker, std::int64_t index) {
     using model::Site;
-    const Layer& layer = (*model.layers)[static_cast<std::size_t>(index)];
+    const Layer& layer = model.weights->layers[static_cast<std::size_t>(index)];
     const auto phase = static_cast<std::size_t>(4 * index);
     const MatrixView qkv{fused.data(), num_tokens, config().q_size() + 2 * config().kv_size()};
     const MatrixView gate_up{fused.data(), num_tokens, 2 * config().intermediate_size};
     const MatrixView out{branch.data(), num_tokens, config().hidden_size};
-    const Layer* before = index > 0 ? &(*model.layers)[static_cast<std::size_t>(index - 1)] : nullptr;
+    const Layer* before = index > 0 ? &model.weights->layers[static_cast<std::size_t>(index - 1)] : nullptr;
     const std::span<const float> before_norm =
         before != nullptr ? std::span<const float>(before->mlp_post_norm) : std::span<const float>();
     enter_site(worker, before != nullptr ? &before_norm : nullptr, layer.attention_norm,
@@ -275,7 +275,7 @@ struct ForwardPass::State {
     end_phase(worker, Phase::embed);
     for (std::int64_t layer = 0; layer < config().num_layers; ++layer) run_layer(worker, layer);
     Rows& at = rows(worker);
-    const std::span<const float> last_norm = model.layers->back().mlp_post_norm;
+    const std::span<const float> last_norm = model.weights->layers.back().mlp_post_norm;
     for (auto [r, end] = row_slice(worker); r < end; ++r) {
       add_branch(at.hidden.row(r), r, last_norm, at.normed.row(r));
       if (!redundant() || worker == 0)
@@ -306,8 +306,7 @@ ForwardPass::ForwardPass(ForwardPass&&) noexcept = default;
 
 void ForwardPass::set_profile(PassProfile* profile) { state_->profile = profile; }
 
-Result<ForwardPass> ForwardPass::make(const PassModel& model, int num_workers, std::int64_t max_tokens,
-                                      std::uint64_t scratch_bytes) {
+Result<ForwardPass> ForwardPass::make(const PassModel& model, int num_workers, std::int64_t max_tokens) {
   auto state = std::make_unique<State>();
   const model::ModelConfig& config = *model.config;
   const std::int64_t width = std::max({config.hidden_size, config.q_size(), config.intermediate_size});
@@ -316,7 +315,7 @@ Result<ForwardPass> ForwardPass::make(const PassModel& model, int num_workers, s
   const int asked = model.options->decode_threads;
   state->crew = Crew(asked == 0 ? num_workers : std::min(asked, num_workers));
   state->max_tokens = max_tokens;
-  for (const Layer& layer : *model.layers)
+  for (const Layer& layer : model.weights->layers)
     for (const PackedLinear& linear : layer.linears) state->weight_bytes += linear.weight.bytes();
   state->shared_hidden = Matrix(max_tokens, config.hidden_size);
   state->shared_normed = Matrix(max_tokens, config.hidden_size);
@@ -324,12 +323,12 @@ Result<ForwardPass> ForwardPass::make(const PassModel& model, int num_workers, s
   state->own_normed = Matrix(num_workers, config.hidden_size);
   state->shared.hidden = state->shared_hidden.view();
   state->shared.normed = state->shared_normed.view();
-  QUERNEL_TRY_STATUS(make_codes(*model.layers, max_tokens, width, state->shared));
+  QUERNEL_TRY_STATUS(make_codes(model.weights->layers, max_tokens, width, state->shared));
   for (int w = 0; w < num_workers; ++w) {
     Rows own{state->own_hidden.view().row_block(w, 1), state->own_normed.view().row_block(w, 1), {}, {}};
-    QUERNEL_TRY_STATUS(make_codes(*model.layers, 1, width, own));
+    QUERNEL_TRY_STATUS(make_codes(model.weights->layers, 1, width, own));
     state->own.push_back(std::move(own));
-    QUERNEL_TRY(sys::HugeBuffer scratch, sys::HugeBuffer::make(scratch_bytes));
+    QUERNEL_TRY(sys::HugeBuffer scratch, sys::HugeBuffer::make(model.weights->most_scratch_bytes()));
     state->scratch.push_back(std::move(scratch));
   }
   state->branch = Matrix(max_tokens, config.hidden_size);
@@ -367,9 +366,10 @@ void ForwardPass::run(sys::ThreadPool& pool, std::span<const std::int32_t> token
   state.crew.ran(watch.seconds(), static_cast<double>(bytes));
 }
 
-void ForwardPass::logits(sys::ThreadPool& pool, const PackedLinear& head, ConstMatrixView hidden, MatrixView out) {
+void ForwardPass::logits(sys::ThreadPool& pool, ConstMatrixView hidden, MatrixView out) {
   State& state = *state_;
   const model::ModelConfig& config = state.config();
+  const PackedLinear& head = state.model.weights->head;
   QUERNEL_CHECK(hidden.rows <= state.max_tokens && out.rows == hidden.rows && out.cols == config.vocab_size,
                 "logits [{}, {}] of {} rows", out.rows, out.cols, hidden.rows);
   state.gather(hidden.rows);
@@ -379,7 +379,7 @@ void ForwardPass::logits(sys::ThreadPool& pool, const PackedLinear& head, ConstM
     state.start_codes(worker, config.hidden_size, {.two_parts = true, .sum_inputs = head.weight.view().group_size});
     Rows& at = state.rows(worker);
     for (auto [r, end] = state.row_slice(worker); r < end; ++r) {
-      functions().rms_norm(hidden.row(r).data(), state.model.ends->final_norm.data(),
+      functions().rms_norm(hidden.row(r).data(), state.model.weights->final_norm.data(),
                            static_cast<float>(config.rms_norm_eps), at.normed.row(r).data(), config.hidden_size);
       at.codes.put(r, at.normed.row(r).data());
     }

@@ -16,10 +16,13 @@
 #include <span>
 #include <vector>
 
+#include "engine/embedding.h"
 #include "engine/int_model.h"
+#include "engine/model_weights.h"
 #include "engine/online_transform.h"
 #include "engine/pass_profile.h"
 #include "kernels/kv_attention/kv_attention.h"
+#include "runtime/rope.h"
 #include "sys/barrier.h"
 
 namespace quernel::engine {
@@ -30,8 +33,8 @@ inline constexpr std::int64_t kRunPages = kernels::kv_attention::kMaxRunPages;  
 struct PassModel {
   const model::ModelConfig* config;
   const EngineOptions* options;
-  const std::vector<Layer>* layers;
-  const runtime::EndWeights* ends;
+  const ModelWeights* weights;
+  const Embedding* embedding;
   const runtime::RopeTable* rope;
   const OnlineTransform* head_transform;   // null: none
   const OnlineTransform* inner_transform;  // null: none
@@ -40,8 +43,7 @@ struct PassModel {
 class ForwardPass {
  public:
   // Errors: out_of_memory
-  static Result<ForwardPass> make(const PassModel& model, int num_workers, std::int64_t max_tokens,
-                                  std::uint64_t scratch_bytes);
+  static Result<ForwardPass> make(const PassModel& model, int num_workers, std::int64_t max_tokens);
   ~ForwardPass();
   ForwardPass(ForwardPass&&) noexcept;
 
@@ -49,7 +51,7 @@ class ForwardPass {
   // tokens are valid, caches reserved.
   void run(sys::ThreadPool& pool, std::span<const std::int32_t> tokens, std::span<const Span> spans, MatrixView hidden);
   // out = head(norm(hidden)) for at most max_tokens rows.
-  void logits(sys::ThreadPool& pool, const PackedLinear& head, ConstMatrixView hidden, MatrixView out);
+  void logits(sys::ThreadPool& pool, ConstMatrixView hidden, MatrixView out);
 
  private:
   struct State;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "runtime/rope.h"
 
 namespace quernel::engine {
 namespace {

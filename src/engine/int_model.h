@@ -12,15 +12,15 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/kv_pages.h"
-#include "engine/packed_linear.h"
+#include "engine/packed_cache.h"
 #include "model/checkpoint.h"
-#include "runtime/layer_weights.h"
-#include "runtime/rope.h"
 #include "sys/thread_pool.h"
+#include "tensor/matrix.h"
 
 namespace quernel::engine {
 
@@ -31,17 +31,13 @@ struct EngineOptions {
   int kv_bits = 8;          // 16, 8, 4
   std::uint64_t kv_budget = 4ULL << 30;  // bytes of all caches together
   int decode_threads = 0;                // at most, for passes of few tokens; 0: all of the pool
+  PackedCacheUse packed_cache = PackedCacheUse::off;
 };
 
 // Tokens of one sequence in a pass: they follow what its cache holds.
 struct Span {
   PagedCache* cache = nullptr;
   std::int64_t num_tokens = 0;
-};
-
-struct Layer : runtime::LayerNorms {
-  std::vector<PackedLinear> linears;         // one for each module of the checkpoint
-  std::vector<model::LinearModule> modules;  // what they are
 };
 
 class IntModel {
@@ -57,8 +53,9 @@ class IntModel {
   [[nodiscard]] int activation_bits() const;  // what 0 among the options came to: 8 where any weight was made for it
   [[nodiscard]] PagedCache make_cache() const;
   [[nodiscard]] const PagePool& pages() const;
-  [[nodiscard]] std::uint64_t weight_bytes() const;  // packed; all are read for a token
-  [[nodiscard]] std::int64_t num_weights() const;    // that a token is multiplied with
+  [[nodiscard]] const std::string& load_note() const;  // about the packed cache, for the user; empty: nothing to say
+  [[nodiscard]] std::uint64_t weight_bytes() const;    // packed; all are read for a token
+  [[nodiscard]] std::int64_t num_weights() const;      // that a token is multiplied with
 
   // Runs the tokens of all spans, which `tokens` lists one span after another; caches grow by them. hidden [tokens, hidden_size] receives the
   // output of the last block. Errors: invalid_argument (token ids), limit_exceeded (cache; nothing has changed then).

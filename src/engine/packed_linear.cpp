@@ -83,7 +83,7 @@ void run_product(const Product& product, const RowCodes& x, std::int64_t first, 
 
 }  // namespace
 
-Result<PackedLinear> pack_dense(const runtime::LinearWeight& weight, sys::ThreadPool& pool) {
+Result<PackedLinear> pack_dense(const runtime::LinearWeight& weight, const PackPlace& place) {
   packed::WeightView shape;
   shape.codes = packed::Codes::u8;
   shape.groups = packed::Groups::f16_fixed;
@@ -94,8 +94,8 @@ Result<PackedLinear> pack_dense(const runtime::LinearWeight& weight, sys::Thread
   PackedLinear linear;
   linear.bias = weight.bias;
   linear.is_dense = true;
-  QUERNEL_TRY(linear.weight, packed::PackedWeight::make(shape));
-  pool.parallel_for(shape.panels(), [&](std::int64_t panel) {
+  QUERNEL_TRY(linear.weight, packed::PackedWeight::make(shape, place.arena));
+  place.pool.parallel_for(shape.panels(), [&](std::int64_t panel) {
     const std::int64_t first = panel * packed::kPanelOutputs;
     const Matrix rows = widen(weight, first, std::min(packed::kPanelOutputs, weight.rows - first));
     for (std::int64_t r = 0; r < rows.rows(); ++r) pack_dense_row(linear.weight, first + r, rows.row(r));
@@ -131,39 +131,39 @@ bool sort_columns(codec::IntegerMatrix& matrix, std::vector<std::int32_t>& order
 
 }  // namespace
 
-Result<PackedLinear> pack_integers(codec::IntegerMatrix matrix, sys::ThreadPool& pool) {
+Result<PackedLinear> pack_integers(codec::IntegerMatrix matrix, const PackPlace& place) {
   PackedLinear linear;
   if (!matrix.has_contiguous_groups() && !sort_columns(matrix, linear.order))
     return Error(Fault::unsupported, "groups of act-order are not of equal size");
   // The code under an outlier stands for 0, so codes and list can be multiplied apart.
   linear.outliers = std::exchange(matrix.outliers, {});
-  QUERNEL_TRY(linear.weight, packed::pack(matrix, pool));
+  QUERNEL_TRY(linear.weight, packed::pack(matrix, place.pool, place.arena));
   return linear;
 }
 
-Result<PackedLinear> pack_blocks(const model::StoredBlocks& stored, sys::ThreadPool& pool) {
+Result<PackedLinear> pack_blocks(const model::StoredBlocks& stored, const PackPlace& place) {
   PackedLinear linear;
-  QUERNEL_TRY(linear.weight,
-              packed::pack_blocks(
-                  {stored.type, stored.rows, stored.cols, [&](std::int64_t row) { return stored.row(row); }}, pool));
+  QUERNEL_TRY(linear.weight, packed::pack_blocks({stored.type, stored.rows, stored.cols,
+                                                  [&](std::int64_t row) { return stored.row(row); }},
+                                                 place.pool, place.arena));
   return linear;
 }
 
 Result<PackedLinear> load_packed(const model::Checkpoint& checkpoint, const model::LinearModule& module,
-                                 sys::ThreadPool& pool) {
+                                 const PackPlace& place) {
   PackedLinear linear;
   if (const std::optional<model::StoredBlocks> stored = checkpoint.blocks(module.name + ".weight")) {
-    Result<PackedLinear> blocks = pack_blocks(*stored, pool);
+    Result<PackedLinear> blocks = pack_blocks(*stored, place);
     if (!blocks.ok()) return std::move(blocks).error().in_file(checkpoint.path()).in_tensor(module.name);
     linear = std::move(blocks).value();
   } else if (checkpoint.is_quantized(module.name)) {
     QUERNEL_TRY(codec::IntegerMatrix matrix, checkpoint.read_quantized(module.name));
-    Result<PackedLinear> packed_module = pack_integers(std::move(matrix), pool);
+    Result<PackedLinear> packed_module = pack_integers(std::move(matrix), place);
     if (!packed_module.ok()) return std::move(packed_module).error().in_file(checkpoint.path()).in_tensor(module.name);
     linear = std::move(packed_module).value();
   } else {
     QUERNEL_TRY(Matrix matrix, checkpoint.read_weight(module.name));
-    QUERNEL_TRY(linear, pack_dense(runtime::own_weight(std::move(matrix)), pool));
+    QUERNEL_TRY(linear, pack_dense(runtime::own_weight(std::move(matrix)), place));
   }
   if (linear.rows() != module.rows || linear.cols() != module.cols)
     return Error(Fault::corrupt, "a module's shape does not fit the model")

@@ -34,11 +34,17 @@ struct PackedLinear {
   [[nodiscard]] std::int64_t cols() const { return weight.view().cols; }
 };
 
+// By whom weights are packed and where they lie.
+struct PackPlace {
+  sys::ThreadPool& pool;
+  sys::HugeArena* arena = nullptr;  // null: memory of its own for each
+};
+
 Result<PackedLinear> load_packed(const model::Checkpoint& checkpoint, const model::LinearModule& module,
-                                 sys::ThreadPool& pool);
-Result<PackedLinear> pack_integers(codec::IntegerMatrix matrix, sys::ThreadPool& pool);
-Result<PackedLinear> pack_blocks(const model::StoredBlocks& stored, sys::ThreadPool& pool);
-Result<PackedLinear> pack_dense(const runtime::LinearWeight& weight, sys::ThreadPool& pool);
+                                 const PackPlace& place);
+Result<PackedLinear> pack_integers(codec::IntegerMatrix matrix, const PackPlace& place);
+Result<PackedLinear> pack_blocks(const model::StoredBlocks& stored, const PackPlace& place);
+Result<PackedLinear> pack_dense(const runtime::LinearWeight& weight, const PackPlace& place);
 
 // A product of a phase: out[token][0 .. rows) = x w^T + bias.
 struct Product {

@@ -180,16 +180,27 @@ Result<LayerWeights> load_layer(const Checkpoint& checkpoint, std::int64_t layer
   return weights;
 }
 
+Result<std::vector<float>> load_final_norm(const Checkpoint& checkpoint) {
+  std::vector<float> gain;
+  QUERNEL_TRY_STATUS(load_gain(checkpoint, "model.norm", checkpoint.config().hidden_size, gain));
+  return gain;
+}
+
+Result<LinearWeight> load_head(const Checkpoint& checkpoint) {
+  const ModelConfig& config = checkpoint.config();
+  const char* module = config.tie_word_embeddings ? "model.embed_tokens" : "lm_head";
+  return load_checked(checkpoint, module, config.vocab_size, config.hidden_size);
+}
+
 Result<EndWeights> load_ends(const Checkpoint& checkpoint) {
   const ModelConfig& config = checkpoint.config();
   EndWeights ends;
   QUERNEL_TRY(ends.embedding, load_checked(checkpoint, "model.embed_tokens", config.vocab_size, config.hidden_size));
-  if (config.tie_word_embeddings) {
-    ends.head = ends.embedding;
-  } else {
-    QUERNEL_TRY(ends.head, load_checked(checkpoint, "lm_head", config.vocab_size, config.hidden_size));
+  ends.head = ends.embedding;
+  if (!config.tie_word_embeddings) {
+    QUERNEL_TRY(ends.head, load_head(checkpoint));
   }
-  QUERNEL_TRY_STATUS(load_gain(checkpoint, "model.norm", config.hidden_size, ends.final_norm));
+  QUERNEL_TRY(ends.final_norm, load_final_norm(checkpoint));
   return ends;
 }
 

@@ -60,6 +60,9 @@ struct EndWeights {
 
 Result<LayerNorms> load_layer_norms(const model::Checkpoint& checkpoint, std::int64_t layer);
 Result<LayerWeights> load_layer(const model::Checkpoint& checkpoint, std::int64_t layer);
+Result<std::vector<float>> load_final_norm(const model::Checkpoint& checkpoint);
+// [vocab, hidden]; the embedding where tied.
+Result<LinearWeight> load_head(const model::Checkpoint& checkpoint);
 Result<EndWeights> load_ends(const model::Checkpoint& checkpoint);
 
 }  // namespace quernel::runtime

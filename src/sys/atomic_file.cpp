@@ -82,17 +82,31 @@ Status AtomicFile::write(std::string_view text) { return write(std::as_bytes(std
 
 Status AtomicFile::commit() {
   QUERNEL_CHECK(descriptor_ >= 0, "commit of a file that is committed or failed");
+  // A failed fsync is final: the kernel may have dropped the dirty pages, a second call would lie.
+  if (::fsync(descriptor_) != 0) {
+    const int error_number = errno;
+    discard();
+    return system_error("cannot flush to disk", path_, error_number);
+  }
+  QUERNEL_TRY_STATUS(rename_into_place());
+  return sync_folder(parent_folder(path_));
+}
+
+Status AtomicFile::commit_unsynced() {
+  QUERNEL_CHECK(descriptor_ >= 0, "commit of a file that is committed or failed");
+  return rename_into_place();
+}
+
+Status AtomicFile::rename_into_place() {
   auto fail = [this](const char* what) {
     const int error_number = errno;
     discard();
     return Status(system_error(what, path_, error_number));
   };
-  // A failed fsync is final: the kernel may have dropped the dirty pages, a second call would lie.
-  if (::fsync(descriptor_) != 0) return fail("cannot flush to disk");
   if (::close(std::exchange(descriptor_, -1)) != 0) return fail("cannot close");
   if (::rename(temporary_path_.c_str(), path_.c_str()) != 0) return fail("cannot rename into place");
   temporary_path_.clear();
-  return sync_folder(parent_folder(path_));
+  return ok_status();
 }
 
 Status write_file(const std::string& path, std::string_view content) {

@@ -30,10 +30,14 @@ class AtomicFile {
   Status write(std::string_view text);
   [[nodiscard]] std::uint64_t size_bytes() const { return written_; }
   Status commit();  // the file stands under its final name when this returns ok
+  // The same without waiting for the disk: after a loss of power the final name may hold anything. For files with sums inside that can be
+  // made again.
+  Status commit_unsynced();
 
  private:
   AtomicFile() = default;
   void discard();
+  Status rename_into_place();
 
   int descriptor_ = -1;
   std::string path_;

@@ -38,7 +38,7 @@ TEST(PackedLinear, OutliersAndBiasJoinTheProductHoweverItIsCut) {
   sys::ThreadPool pool(2);
   const codec::IntegerMatrix matrix = matrix_with_outliers();
   ASSERT_TRUE(codec::validate(matrix).ok());
-  PackedLinear linear = std::move(pack_integers(matrix, pool)).value();
+  PackedLinear linear = std::move(pack_integers(matrix, {pool})).value();
   for (std::int64_t n = 0; n < kRows; ++n) linear.bias.push_back(0.5F * static_cast<float>(n));
   const Matrix weight = codec::dequantize(matrix);
   for (const bool two_parts : {false, true}) {
@@ -77,7 +77,7 @@ TEST(PackedLinear, ActOrderPutsActivationsWhereTheirGroupsAre) {
   CounterRng rng(4, "act-order");
   for (std::size_t k = matrix.group_of_column.size(); k > 1; --k)
     std::swap(matrix.group_of_column[k - 1], matrix.group_of_column[rng.below(k)]);
-  const PackedLinear linear = std::move(pack_integers(matrix, pool)).value();
+  const PackedLinear linear = std::move(pack_integers(matrix, {pool})).value();
   ASSERT_EQ(linear.order.size(), static_cast<std::size_t>(kCols));
   const Matrix weight = codec::dequantize(matrix);
   RowCodes x = std::move(RowCodes::make(kTokens, kCols)).value();

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "base/checked.h"
 #include "kernels/packed/weight_access.h"
@@ -21,13 +22,15 @@ Error refuse(std::string message) {
 std::int64_t round_up(std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; }
 
 Status check_shape(const WeightView& w) {
+  if (w.rows < 1 || w.cols < 1) return refuse(fmt::format("{} outputs of {} inputs", w.rows, w.cols));
   if (w.cols > kMaxInputs) return refuse(fmt::format("{} inputs, {} at most", w.cols, kMaxInputs));
   if (!is_supported(w.codes, w.groups))
     return refuse(
         fmt::format("codes of {} bits with parameters of kind {}", code_bits(w.codes), static_cast<int>(w.groups)));
   const bool is_part = w.group_size == 16 || w.group_size == 32;
   const bool has_super = param_bytes_of(w.groups).super > 0;
-  if (w.group_size <= 0 || (!is_part && (has_super || w.group_size % kTileInputs != 0)))
+  if (w.group_size <= 0 || w.group_size > round_up(w.cols, kTileInputs) ||
+      (!is_part && (has_super || w.group_size % kTileInputs != 0)))
     return refuse(fmt::format("groups of {}; 16, 32, multiples of 64 or whole rows can be", w.group_size));
   return ok_status();
 }
@@ -88,19 +91,45 @@ void put_group(PackedWeight& weight, const codec::IntegerMatrix& m, std::int64_t
 
 }  // namespace
 
-Result<PackedWeight> PackedWeight::make(const WeightView& shape) {
+namespace {
+
+// Bytes of a weight's parts, one behind another.
+struct Parts {
+  std::int64_t codes, params, scales;
+  [[nodiscard]] std::int64_t total() const { return codes + params + scales; }
+};
+
+Parts parts_of(const WeightView& w) {
+  return {w.panels() * w.tiles() * tile_bytes(w.codes), round_up(w.panels() * w.panel_param_bytes(), 64),
+          w.groups == Groups::two_level ? w.panels() * kPanelOutputs * 4 : 0};
+}
+
+}  // namespace
+
+Result<std::uint64_t> PackedWeight::bytes_of(const WeightView& shape) {
   QUERNEL_TRY_STATUS(check_shape(shape));
+  return static_cast<std::uint64_t>(parts_of(shape).total());
+}
+
+Result<PackedWeight> PackedWeight::make(const WeightView& shape, sys::HugeArena* arena) {
+  QUERNEL_TRY(const std::uint64_t bytes, bytes_of(shape));
+  sys::HugeArena own(0);
+  QUERNEL_TRY(sys::HugeSlice memory, (arena != nullptr ? *arena : own).take(bytes));
+  return over(shape, std::move(memory));
+}
+
+Result<PackedWeight> PackedWeight::over(const WeightView& shape, sys::HugeSlice memory) {
+  QUERNEL_TRY(const std::uint64_t bytes, bytes_of(shape));
+  QUERNEL_CHECK(memory.size == bytes, "{} bytes for a weight of {}", memory.size, bytes);
   PackedWeight weight;
-  WeightView& w = weight.view_;
-  w = shape;
-  const std::int64_t codes = w.panels() * w.tiles() * tile_bytes(w.codes);
-  const std::int64_t params = round_up(w.panels() * w.panel_param_bytes(), 64);
-  const std::int64_t scales = w.groups == Groups::two_level ? w.panels() * kPanelOutputs * 4 : 0;
-  QUERNEL_TRY(weight.memory_, sys::HugeBuffer::make(static_cast<std::uint64_t>(codes + params + scales)));
-  const auto* start = reinterpret_cast<const std::uint8_t*>(weight.memory_.data());
-  w.code_bytes = start;
-  w.param_bytes = start + codes;
-  w.row_scales = scales == 0 ? nullptr : reinterpret_cast<const float*>(start + codes + params);
+  weight.view_ = shape;
+  weight.memory_ = std::move(memory);
+  const auto* start = reinterpret_cast<const std::uint8_t*>(weight.memory_.data);
+  const Parts parts = parts_of(shape);
+  weight.view_.code_bytes = start;
+  weight.view_.param_bytes = start + parts.codes;
+  weight.view_.row_scales =
+      parts.scales == 0 ? nullptr : reinterpret_cast<const float*>(start + parts.codes + parts.params);
   return weight;
 }
 
@@ -113,9 +142,9 @@ Status check_packable(const codec::IntegerMatrix& matrix) {
   return check_shape(shape_of(matrix));
 }
 
-Result<PackedWeight> pack(const codec::IntegerMatrix& matrix, sys::ThreadPool& pool) {
+Result<PackedWeight> pack(const codec::IntegerMatrix& matrix, sys::ThreadPool& pool, sys::HugeArena* arena) {
   QUERNEL_TRY_STATUS(check_packable(matrix));
-  QUERNEL_TRY(PackedWeight weight, PackedWeight::make(shape_of(matrix)));
+  QUERNEL_TRY(PackedWeight weight, PackedWeight::make(shape_of(matrix), arena));
   pool.parallel_for(weight.view().panels(), [&](std::int64_t panel) {
     const std::int64_t end = std::min(matrix.rows, (panel + 1) * kPanelOutputs);
     for (std::int64_t row = panel * kPanelOutputs; row < end; ++row) {

@@ -93,7 +93,7 @@ bool pack_row(PackedWeight& weight, const BlockRows& blocks, const GgufKind& kin
 
 }  // namespace
 
-Result<PackedWeight> pack_blocks(const BlockRows& blocks, sys::ThreadPool& pool) {
+Result<PackedWeight> pack_blocks(const BlockRows& blocks, sys::ThreadPool& pool, sys::HugeArena* arena) {
   const std::optional<GgufKind> kind = codec::gguf_kind(blocks.type);
   const codec::GgmlTypeTraits* traits = codec::find_ggml_type(static_cast<std::uint32_t>(blocks.type));
   if (!kind || blocks.cols % traits->elements_per_block != 0)
@@ -102,7 +102,7 @@ Result<PackedWeight> pack_blocks(const BlockRows& blocks, sys::ThreadPool& pool)
         .expect("whole blocks of integers",
                 fmt::format("{} inputs of type {}", blocks.cols,
                             traits != nullptr ? traits->name : std::string_view("unknown")));
-  QUERNEL_TRY(PackedWeight weight, PackedWeight::make(shape_of(blocks, *kind)));
+  QUERNEL_TRY(PackedWeight weight, PackedWeight::make(shape_of(blocks, *kind), arena));
   std::atomic<std::int64_t> faulty{blocks.rows};
   pool.parallel_for(weight.view().panels(), [&](std::int64_t panel) {
     std::vector<std::uint8_t> codes(static_cast<std::size_t>(blocks.cols));

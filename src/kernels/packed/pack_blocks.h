@@ -23,6 +23,6 @@ struct BlockRows {
   std::function<std::span<const std::byte>(std::int64_t row)> row;  // whole blocks of cols elements
 };
 
-Result<PackedWeight> pack_blocks(const BlockRows& blocks, sys::ThreadPool& pool);
+Result<PackedWeight> pack_blocks(const BlockRows& blocks, sys::ThreadPool& pool, sys::HugeArena* arena = nullptr);
 
 }  // namespace quernel::kernels::packed
