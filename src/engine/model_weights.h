@@ -28,8 +28,8 @@ struct ModelWeights {
   std::vector<float> final_norm;  // [hidden]
   PackedLinear head;              // [vocab, hidden]
 
-  [[nodiscard]] std::uint64_t bytes() const;             // packed; all are read for a token
-  [[nodiscard]] std::int64_t num_weights() const;        // that a token is multiplied with
+  [[nodiscard]] std::uint64_t bytes() const;               // packed; all are read for a token
+  [[nodiscard]] std::int64_t num_weights() const;          // that a token is multiplied with
   [[nodiscard]] std::uint64_t most_scratch_bytes() const;  // a product may need (kernels/packed)
 };
 

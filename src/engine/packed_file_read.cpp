@@ -85,7 +85,8 @@ class Reader {
   Status take(const std::string& name, std::int64_t rows, std::int64_t cols, PackedLinear& linear) {
     QUERNEL_TRY(const packed::WeightView shape, shape_of(kinds_, name, rows, cols));
     QUERNEL_TRY(const std::uint64_t bytes, packed::PackedWeight::bytes_of(shape));
-    QUERNEL_TRY(const io::SafetensorsEntry* entry, entry_of(name + ".packed", DType::u8, static_cast<std::int64_t>(bytes)));
+    QUERNEL_TRY(const io::SafetensorsEntry* entry,
+                entry_of(name + ".packed", DType::u8, static_cast<std::int64_t>(bytes)));
     QUERNEL_TRY(sys::HugeSlice memory, arena_.take(bytes));
     QUERNEL_TRY_STATUS(plan_copy(*entry, memory.data));
     QUERNEL_TRY(linear.weight, packed::PackedWeight::over(shape, std::move(memory)));
@@ -135,7 +136,8 @@ class Reader {
       if (text.size() != 16 || end != text.c_str() + 16)
         return Error(Fault::corrupt, "not a checksum").in_tensor(entry.name).expect("16 hexadecimal digits", text);
       const std::size_t at = i * kChunk;
-      chunks_.push_back({bytes.data() + at, to != nullptr ? to + at : nullptr, std::min(kChunk, bytes.size() - at), sum, &entry.name});
+      chunks_.push_back({bytes.data() + at, to != nullptr ? to + at : nullptr, std::min(kChunk, bytes.size() - at), sum,
+                         &entry.name});
     }
     return ok_status();
   }

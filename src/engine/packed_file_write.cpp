@@ -25,7 +25,8 @@ struct Tensor {
 };
 
 template <typename T>
-void add_tensor(std::vector<Tensor>& tensors, std::string name, DType dtype, Shape shape, const std::vector<T>& values) {
+void add_tensor(std::vector<Tensor>& tensors, std::string name, DType dtype, Shape shape,
+                const std::vector<T>& values) {
   if (!values.empty())
     tensors.push_back({{std::move(name), dtype, std::move(shape)}, std::as_bytes(std::span(values))});
 }
@@ -44,8 +45,11 @@ struct Writing {
 
 void add_linear(Writing& to, const std::string& name, const PackedLinear& linear) {
   const packed::WeightView& w = linear.weight.view();
-  Json kind{{"codes", name_in(kCodes, w.codes)}, {"groups", name_in(kGroups, w.groups)}, {"fixed_zero", w.fixed_zero},
-            {"group_size", w.group_size},        {"dense", linear.is_dense}};
+  Json kind{{"codes", name_in(kCodes, w.codes)},
+            {"groups", name_in(kGroups, w.groups)},
+            {"fixed_zero", w.fixed_zero},
+            {"group_size", w.group_size},
+            {"dense", linear.is_dense}};
   if (w.codes == Codes::u4_table) kind["table"] = std::vector<int>(std::begin(w.table), std::end(w.table));
   to.kinds[name] = std::move(kind);
   const std::span<const std::byte> memory = linear.weight.memory();
@@ -78,8 +82,7 @@ Status write_packed(const std::string& path, const Json& identity, const ModelWe
   writing.outliers.reserve(linears);
   add_linear(writing, model::kHeadModule, weights.head);
   for (const Layer& layer : weights.layers)
-    for (std::size_t i = 0; i < layer.linears.size(); ++i)
-      add_linear(writing, layer.modules[i].name, layer.linears[i]);
+    for (std::size_t i = 0; i < layer.linears.size(); ++i) add_linear(writing, layer.modules[i].name, layer.linears[i]);
   Json sums = Json::object();
   std::vector<const io::PlannedTensor*> plan;
   std::uint64_t bytes = 0;

@@ -43,7 +43,8 @@ bool same(const ModelWeights& a, const ModelWeights& b) {
   for (std::size_t l = 0; l < a.layers.size(); ++l) {
     equal = equal && a.layers[l].mlp_norm == b.layers[l].mlp_norm;
     for (std::size_t i = 0; i < a.layers[l].linears.size(); ++i)
-      equal = equal && std::ranges::equal(a.layers[l].linears[i].weight.memory(), b.layers[l].linears[i].weight.memory());
+      equal =
+          equal && std::ranges::equal(a.layers[l].linears[i].weight.memory(), b.layers[l].linears[i].weight.memory());
   }
   return equal;
 }

@@ -60,7 +60,8 @@ TEST(PackedFile, ComesBackByteForByte) {
   ASSERT_TRUE(read_back.ok()) << to_string(read_back.error());
   expect_same(read_back->head, written.weights.head);
   ASSERT_EQ(read_back->layers[0].linears.size(), 4U);
-  for (std::size_t i = 0; i < 4; ++i) expect_same(read_back->layers[0].linears[i], written.weights.layers[0].linears[i]);
+  for (std::size_t i = 0; i < 4; ++i)
+    expect_same(read_back->layers[0].linears[i], written.weights.layers[0].linears[i]);
   EXPECT_EQ(read_back->bytes(), written.weights.bytes());
   const std::string again = written.folder / "again";
   ASSERT_TRUE(write_packed(again, kIdentity, *read_back).ok());
@@ -104,16 +105,16 @@ TEST(PackedFile, OfAnotherStateOrVersionIsRefused) {
 }
 
 TEST(PackedFile, WhatTheModelDoesNotAskForIsRefused) {
-  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
-           {R"(\"group_size\":32)", R"(\"group_size\":16)"},
-           {R"(\"group_size\":32)", R"(\"group_size\":-1)"},
-           {R"(\"group_size\":32)", R"(\"group_size\":99)"},
-           {R"(\"codes\":\"u4\")", R"(\"codes\":\"u8\")"},
-           {R"(\"codes\":\"u4\")", R"(\"codes\":\"x4\")"},
-           {R"(\"groups\":\"two_level\")", R"(\"groups\":\"f16_fixed\")"},
-           {R"(\"fixed_zero\":127)", R"(\"fixed_zero\":777)"},
-           {R"(\"table\":[3,4)", R"(\"table\":[3,-)"},
-           {R"(\"a.bias\":[\")", R"(\"a.bios\":[\")"}}) {
+  for (const auto& [from, to] :
+       std::vector<std::pair<std::string, std::string>>{{R"(\"group_size\":32)", R"(\"group_size\":16)"},
+                                                        {R"(\"group_size\":32)", R"(\"group_size\":-1)"},
+                                                        {R"(\"group_size\":32)", R"(\"group_size\":99)"},
+                                                        {R"(\"codes\":\"u4\")", R"(\"codes\":\"u8\")"},
+                                                        {R"(\"codes\":\"u4\")", R"(\"codes\":\"x4\")"},
+                                                        {R"(\"groups\":\"two_level\")", R"(\"groups\":\"f16_fixed\")"},
+                                                        {R"(\"fixed_zero\":127)", R"(\"fixed_zero\":777)"},
+                                                        {R"(\"table\":[3,4)", R"(\"table\":[3,-)"},
+                                                        {R"(\"a.bias\":[\")", R"(\"a.bios\":[\")"}}) {
     Written written;
     written.replace(from, to);
     const Result<ModelWeights> result = read(written.path, written.pool);
@@ -121,7 +122,8 @@ TEST(PackedFile, WhatTheModelDoesNotAskForIsRefused) {
     EXPECT_EQ(result.error().fault == Fault::corrupt || result.error().fault == Fault::unsupported, true) << to;
   }
   Written written;
-  EXPECT_FALSE(read_packed(written.path, kIdentity, sample_frame(), {kSampleHead + 1, kSampleCols + 1}, written.pool).ok());
+  EXPECT_FALSE(
+      read_packed(written.path, kIdentity, sample_frame(), {kSampleHead + 1, kSampleCols + 1}, written.pool).ok());
   ModelWeights frame = sample_frame();
   frame.layers[0].modules[2].rows += 16;
   EXPECT_FALSE(read_packed(written.path, kIdentity, frame, {kSampleHead, kSampleCols}, written.pool).ok());

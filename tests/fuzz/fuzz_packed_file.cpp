@@ -38,8 +38,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     multiply(weights->head);
     for (const engine::PackedLinear& linear : weights->layers[0].linears) multiply(linear);
     expect(engine::write_packed(again, identity, *weights).ok(), "what was read can be written");
-    expect(engine::read_packed(again, identity, test::sample_frame(), {test::kSampleHead, test::kSampleCols}, pool).ok(),
-           "what was written can be read");
+    expect(
+        engine::read_packed(again, identity, test::sample_frame(), {test::kSampleHead, test::kSampleCols}, pool).ok(),
+        "what was written can be read");
   } else {
     expect(!to_string(weights.error()).empty(), "an error can be told");
   }

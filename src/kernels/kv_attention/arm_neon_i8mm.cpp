@@ -6,6 +6,7 @@
 namespace quernel::kernels::kv_attention {
 namespace {
 constexpr int kMaxRows = 3;
+constexpr int kMaxPanels = 1;
 }  // namespace
 }  // namespace quernel::kernels::kv_attention
 
@@ -16,7 +17,7 @@ constexpr int kMaxRows = 3;
 
 namespace quernel::kernels::kv_attention::neon_i8mm {
 
-void run(const Args& args) noexcept { run_all<kMaxRows>(args, 0); }
+void run(const Args& args) noexcept { run_all(args); }
 void encode(const float* x, std::int64_t size, float most, Coded& out) noexcept { run_encode(x, size, most, out); }
 
 }  // namespace quernel::kernels::kv_attention::neon_i8mm

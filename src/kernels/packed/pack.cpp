@@ -29,8 +29,7 @@ Status check_shape(const WeightView& w) {
         fmt::format("codes of {} bits with parameters of kind {}", code_bits(w.codes), static_cast<int>(w.groups)));
   const bool is_part = w.group_size == 16 || w.group_size == 32;
   const bool has_super = param_bytes_of(w.groups).super > 0;
-  if (w.group_size <= 0 || w.group_size > round_up(w.cols, kTileInputs) ||
-      (!is_part && (has_super || w.group_size % kTileInputs != 0)))
+  if (w.group_size <= 0 || w.group_size > kMaxInputs || (!is_part && (has_super || w.group_size % kTileInputs != 0)))
     return refuse(fmt::format("groups of {}; 16, 32, multiples of 64 or whole rows can be", w.group_size));
   return ok_status();
 }
