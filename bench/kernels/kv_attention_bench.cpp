@@ -48,7 +48,8 @@ struct Problem {
       std::int32_t high_sums[16], low_sums[16];
       float high_scale = 0;
       int_rows::functions().split(query.values, dim, static_cast<std::int64_t>(width),
-                                  {&high[q * width], high_sums, &high_scale}, {&low[q * width], low_sums, &query.scale});
+                                  {&high[q * width], high_sums, &high_scale},
+                                  {&low[q * width], low_sums, &query.scale});
       queries.push_back(query);
       partials.push_back({0, 0, mixed.row(static_cast<std::int64_t>(q)).data()});
     }
@@ -80,10 +81,10 @@ void measure(benchmark::State& state, Run kernel, std::int64_t dim, int bits) {
   for (const Variant& variant : variants()) {
     if (!sys::can_use(variant.isa) || variant.isa == sys::Isa::scalar) continue;
     for (const auto& [dim, bits] : {std::pair<std::int64_t, int>{64, 8}, {64, 4}, {128, 8}, {128, 4}}) {
-      const std::string name =
-          std::string(variant.name) + "/d" + std::to_string(dim) + "_kv" + std::to_string(bits);
+      const std::string name = std::string(variant.name) + "/d" + std::to_string(dim) + "_kv" + std::to_string(bits);
       // Many queries over one run: a prompt; few over 1,024 runs: a token behind a long context, from memory.
-      benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) { measure(state, variant.run, dim, bits); })
+      benchmark::RegisterBenchmark(name.c_str(),
+                                   [=](benchmark::State& state) { measure(state, variant.run, dim, bits); })
           ->Args({256, 1})
           ->Args({96, 1})
           ->Args({3, 1})

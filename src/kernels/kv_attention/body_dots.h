@@ -30,9 +30,8 @@ struct Parts {
 // call(Index panel, Index row)
 template <int kRows, int kPanels, class Call>
 QUERNEL_INLINE void for_all(const Call& call) {
-  simd::for_each<kPanels>([&](auto p) QUERNEL_INLINE_LAMBDA {
-    simd::for_each<kRows>([&](auto m) QUERNEL_INLINE_LAMBDA { call(p, m); });
-  });
+  simd::for_each<kPanels>(
+      [&](auto p) QUERNEL_INLINE_LAMBDA { simd::for_each<kRows>([&](auto m) QUERNEL_INLINE_LAMBDA { call(p, m); }); });
 }
 
 template <int kRows, int kPanels>
@@ -48,11 +47,11 @@ QUERNEL_INLINE void add_quad(const Parts (&rows)[kRows], std::int64_t quad, cons
                              Dots<kRows, kPanels>& dots) {
   simd::for_each<kRows>([&](auto m) QUERNEL_INLINE_LAMBDA {
     const std::int32_t high = simd::load_quad(rows[m].high + 4 * quad);
-    simd::for_each<kPanels>([&](auto p)
-                                QUERNEL_INLINE_LAMBDA { dots.high[p][m] = simd::dot_add(dots.high[p][m], codes[p], high); });
+    simd::for_each<kPanels>(
+        [&](auto p) QUERNEL_INLINE_LAMBDA { dots.high[p][m] = simd::dot_add(dots.high[p][m], codes[p], high); });
     const std::int32_t low = simd::load_quad(rows[m].low + 4 * quad);
-    simd::for_each<kPanels>([&](auto p)
-                                QUERNEL_INLINE_LAMBDA { dots.low[p][m] = simd::dot_add(dots.low[p][m], codes[p], low); });
+    simd::for_each<kPanels>(
+        [&](auto p) QUERNEL_INLINE_LAMBDA { dots.low[p][m] = simd::dot_add(dots.low[p][m], codes[p], low); });
   });
 }
 

@@ -21,6 +21,7 @@ std::int64_t sweep(const std::uint8_t* from, std::int64_t bytes) noexcept;
 }  // namespace avx_vnni
 namespace avx2 {
 void few(const Args& args) noexcept;
+void many(const Args& args) noexcept;
 std::int64_t spin(std::int64_t rounds) noexcept;
 std::int64_t sweep(const std::uint8_t* from, std::int64_t bytes) noexcept;
 }  // namespace avx2

@@ -45,6 +45,10 @@ struct TwoLevel {
   [[nodiscard]] Sum add(Sum sum, Ints dot, std::int32_t x_sum) const {
     return sum + scale * (dot - zero * simd::splat(x_sum));
   }
+  // The same where the dot product is scaled already.
+  [[nodiscard]] Sum add_scaled(Sum sum, Ints scaled, std::int32_t x_sum) const {
+    return sum + (scaled - scale * zero * simd::splat(x_sum));
+  }
   static Ints start(const WeightView&, std::int32_t x_sum) { return simd::splat(-128 * x_sum); }
   [[nodiscard]] Bytes prepare(Bytes codes) const { return simd::scale_codes(codes, scale, minus); }  // 128 + s2 (q - z)
   static Reals finish(const WeightView& w, Sum sum, std::int64_t row, float x_scale) {
