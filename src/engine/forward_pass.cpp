@@ -69,6 +69,7 @@ struct ForwardPass::State {
   Matrix own_inner;      // [workers, intermediate]
   Matrix inner_scratch;  // of its transform
   Matrix parts;          // [workers, 2 tokens * 64]
+  Matrix own_logits;     // [workers, tokens * 64]
   std::vector<sys::HugeBuffer> scratch;
   std::unique_ptr<sys::Barrier> barrier;
   std::unique_ptr<AttentionPhase> attention;
@@ -177,21 +178,30 @@ struct ForwardPass::State {
     meet_after_rows();
   }
 
-  void multiply(int worker, std::span<const Product> products, std::size_t phase) {
-    const std::int64_t panels = num_panels(products);
-    const ProductScratch own_scratch{reinterpret_cast<std::uint8_t*>(scratch[static_cast<std::size_t>(worker)].data()),
-                                     parts.row(worker).data()};
+  ProductScratch own_scratch(int worker) {
+    return {reinterpret_cast<std::uint8_t*>(scratch[static_cast<std::size_t>(worker)].data()),
+            parts.row(worker).data()};
+  }
+
+  // body(first, end) for this worker's share of the panels of a phase.
+  template <class Body>
+  void for_panels(int worker, std::int64_t panels, std::size_t phase, const Body& body) {
     if (num_tokens <= kFewTokens) {
       const Range range = slice(panels, worker);
-      run_products(products, range.first, range.end, own_scratch);
+      body(range.first, range.end);
     } else {
       for (;;) {
         const std::int64_t first = taken[phase].fetch_add(kPanelsPerTask, std::memory_order_relaxed);
         if (first >= panels) break;
-        run_products(products, first, std::min(panels, first + kPanelsPerTask), own_scratch);
+        body(first, std::min(panels, first + kPanelsPerTask));
       }
     }
     barrier->wait();
+  }
+
+  void multiply(int worker, std::span<const Product> products, std::size_t phase) {
+    for_panels(worker, num_panels(products), phase,
+               [&](std::int64_t first, std::int64_t end) { run_products(products, first, end, own_scratch(worker)); });
   }
 
   void multiply_site(int worker, const Layer& layer, model::Site site, MatrixView out, std::size_t phase) {
@@ -268,6 +278,22 @@ struct ForwardPass::State {
     end_phase(worker, Phase::down);
   }
 
+  // What the head reads.
+  void enter_head(int worker, ConstMatrixView hidden) {
+    start_codes(worker, config().hidden_size,
+                {.two_parts = true, .sum_inputs = model.weights->head.weight.view().group_size});
+    Rows& at = rows(worker);
+    for (auto [r, end] = row_slice(worker); r < end; ++r) {
+      functions().rms_norm(hidden.row(r).data(), model.weights->final_norm.data(),
+                           static_cast<float>(config().rms_norm_eps), at.normed.row(r).data(), config().hidden_size);
+      at.codes.put(r, at.normed.row(r).data());
+    }
+    meet_after_rows();
+  }
+
+  // Logits of some panels, a few at a time, in memory of this worker; they leave what is best.
+  void rank_panels(int worker, std::int64_t first, std::int64_t end, std::span<runtime::TopTokens> best);
+
   void run_worker(int worker) {
     if (profile != nullptr && worker == 0) profile->start();
     embed(worker);
@@ -338,6 +364,7 @@ Result<ForwardPass> ForwardPass::make(const PassModel& model, int num_workers, s
   if (model.inner_transform != nullptr)
     state->inner_scratch = Matrix(num_workers, model.inner_transform->scratch_floats());
   state->parts = Matrix(num_workers, 2 * max_tokens * kPanelsPerTask * kernels::packed::kPanelOutputs);
+  state->own_logits = Matrix(num_workers, max_tokens * kPanelsPerTask * kernels::packed::kPanelOutputs);
   state->barrier = std::make_unique<sys::Barrier>(num_workers);
   state->attention = std::make_unique<AttentionPhase>(model, num_workers, max_tokens, *state->barrier);
   state->taken = std::vector<std::atomic<std::int64_t>>(static_cast<std::size_t>(4 * config.num_layers + 1));
@@ -366,6 +393,19 @@ void ForwardPass::run(sys::ThreadPool& pool, std::span<const std::int32_t> token
   state.crew.ran(watch.seconds(), static_cast<double>(bytes));
 }
 
+namespace {
+
+// Scale and soft cap of logits.
+void finish_logits(const model::ModelConfig& config, std::span<float> logits) {
+  if (config.logit_scale != 1.0)
+    for (float& value : logits) value *= static_cast<float>(config.logit_scale);
+  if (config.logit_softcap > 0.0)
+    functions().soft_cap(logits.data(), static_cast<float>(config.logit_softcap),
+                         static_cast<std::int64_t>(logits.size()));
+}
+
+}  // namespace
+
 void ForwardPass::logits(sys::ThreadPool& pool, ConstMatrixView hidden, MatrixView out) {
   State& state = *state_;
   const model::ModelConfig& config = state.config();
@@ -376,21 +416,55 @@ void ForwardPass::logits(sys::ThreadPool& pool, ConstMatrixView hidden, MatrixVi
   state.taken.back().store(0, std::memory_order_relaxed);
   pool.run_on(state.num_workers, [&](int worker) {
     if (state.profile != nullptr && worker == 0) state.profile->start();
-    state.start_codes(worker, config.hidden_size, {.two_parts = true, .sum_inputs = head.weight.view().group_size});
-    Rows& at = state.rows(worker);
-    for (auto [r, end] = state.row_slice(worker); r < end; ++r) {
-      functions().rms_norm(hidden.row(r).data(), state.model.weights->final_norm.data(),
-                           static_cast<float>(config.rms_norm_eps), at.normed.row(r).data(), config.hidden_size);
-      at.codes.put(r, at.normed.row(r).data());
-    }
-    state.meet_after_rows();
-    const Product product{&head, &at.codes, out.data, out.stride};
+    state.enter_head(worker, hidden);
+    const Product product{&head, &state.rows(worker).codes, out.data, out.stride};
     state.multiply(worker, {&product, 1}, state.taken.size() - 1);
+    for (auto [r, end] = state.slice(state.num_tokens, worker); r < end; ++r) finish_logits(config, out.row(r));
+    state.end_phase(worker, Phase::logits);
+  });
+}
+
+void ForwardPass::State::rank_panels(int worker, std::int64_t first, std::int64_t end,
+                                     std::span<runtime::TopTokens> best) {
+  constexpr std::int64_t kStride = kPanelsPerTask * kernels::packed::kPanelOutputs;
+  const PackedLinear& head = model.weights->head;
+  const std::span<float> values = own_logits.row(worker);
+  for (std::int64_t panel = first; panel < end; panel += kPanelsPerTask) {
+    const std::int64_t output = panel * kernels::packed::kPanelOutputs;
+    const std::int64_t last = std::min(end, panel + kPanelsPerTask);
+    const std::int64_t count = std::min(head.rows(), last * kernels::packed::kPanelOutputs) - output;
+    const Product product{&head, &rows(worker).codes, values.data() - output, kStride};
+    run_products({&product, 1}, panel, last, own_scratch(worker));
+    for (std::int64_t r = 0; r < num_tokens; ++r) {
+      const std::span<float> of_row =
+          values.subspan(static_cast<std::size_t>(r * kStride), static_cast<std::size_t>(count));
+      finish_logits(config(), of_row);
+      best[static_cast<std::size_t>(r)].offer(of_row, output);
+    }
+  }
+}
+
+void ForwardPass::top_tokens(sys::ThreadPool& pool, ConstMatrixView hidden, std::int64_t most,
+                             std::span<runtime::TopTokens> out) {
+  State& state = *state_;
+  const PackedLinear& head = state.model.weights->head;
+  state.gather(hidden.rows);
+  state.taken.back().store(0, std::memory_order_relaxed);
+  const auto rows = static_cast<std::size_t>(hidden.rows);
+  // Of each worker, row by row; panels come in rising order, so that of equals the lower id is met first.
+  std::vector<runtime::TopTokens> found(rows * static_cast<std::size_t>(state.num_workers));
+  pool.run_on(state.num_workers, [&](int worker) {
+    if (state.profile != nullptr && worker == 0) state.profile->start();
+    state.enter_head(worker, hidden);
+    const std::span<runtime::TopTokens> own = std::span(found).subspan(static_cast<std::size_t>(worker) * rows, rows);
+    for (runtime::TopTokens& of_row : own) of_row.begin(static_cast<std::size_t>(most));
+    state.for_panels(worker, head.weight.view().panels(), state.taken.size() - 1,
+                     [&](std::int64_t first, std::int64_t end) { state.rank_panels(worker, first, end, own); });
     for (auto [r, end] = state.slice(state.num_tokens, worker); r < end; ++r) {
-      if (config.logit_scale != 1.0)
-        for (float& value : out.row(r)) value *= static_cast<float>(config.logit_scale);
-      if (config.logit_softcap > 0.0)
-        functions().soft_cap(out.row(r).data(), static_cast<float>(config.logit_softcap), out.cols);
+      runtime::TopTokens& best = out[static_cast<std::size_t>(r)];
+      best.begin(static_cast<std::size_t>(most));
+      for (std::size_t i = static_cast<std::size_t>(r); i < found.size(); i += rows)
+        for (const runtime::TopToken& token : found[i].best()) best.offer(token);
     }
     state.end_phase(worker, Phase::logits);
   });

@@ -23,6 +23,7 @@
 #include "engine/pass_profile.h"
 #include "kernels/kv_attention/kv_attention.h"
 #include "runtime/rope.h"
+#include "runtime/top_tokens.h"
 #include "sys/barrier.h"
 
 namespace quernel::engine {
@@ -52,6 +53,8 @@ class ForwardPass {
   void run(sys::ThreadPool& pool, std::span<const std::int32_t> tokens, std::span<const Span> spans, MatrixView hidden);
   // out = head(norm(hidden)) for at most max_tokens rows.
   void logits(sys::ThreadPool& pool, ConstMatrixView hidden, MatrixView out);
+  // The best tokens of each row by those.
+  void top_tokens(sys::ThreadPool& pool, ConstMatrixView hidden, std::int64_t most, std::span<runtime::TopTokens> out);
 
  private:
   struct State;

@@ -130,4 +130,12 @@ void IntModel::logits(ConstMatrixView hidden, MatrixView out) {
   }
 }
 
+void IntModel::top_tokens(ConstMatrixView hidden, std::int64_t most, std::span<runtime::TopTokens> out) {
+  for (std::int64_t first = 0; first < hidden.rows; first += kMaxPassTokens) {
+    const std::int64_t rows = std::min(kMaxPassTokens, hidden.rows - first);
+    state_->pass->top_tokens(*state_->pool, hidden.row_block(first, rows), most,
+                             out.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(rows)));
+  }
+}
+
 }  // namespace quernel::engine

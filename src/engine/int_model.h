@@ -19,6 +19,7 @@
 #include "engine/kv_pages.h"
 #include "engine/packed_cache.h"
 #include "model/checkpoint.h"
+#include "runtime/top_tokens.h"
 #include "sys/thread_pool.h"
 #include "tensor/matrix.h"
 
@@ -62,6 +63,8 @@ class IntModel {
   Status forward(std::span<const std::int32_t> tokens, std::span<const Span> spans, MatrixView hidden);
   // logits [rows, vocab] of some rows of hidden, with scale and soft cap.
   void logits(ConstMatrixView hidden, MatrixView out);
+  // out [rows]: the `most` best tokens of each row by these logits, which are nowhere written as a whole.
+  void top_tokens(ConstMatrixView hidden, std::int64_t most, std::span<runtime::TopTokens> out);
   // Passes from now on add their times; null: none.
   void set_profile(PassProfile* profile);
 

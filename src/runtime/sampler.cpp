@@ -22,6 +22,10 @@ SeenPenalties seen_penalties(const SamplerOptions& o) {
   return {o.repetition_penalty, o.presence_penalty, o.frequency_penalty, o.repetition_window};
 }
 
+bool penalizes(const SeenPenalties& seen) {
+  return seen.repetition != 1.0 || seen.presence != 0.0 || seen.frequency != 0.0;
+}
+
 // [0, 1), of a seed and a place in the sequence.
 double chance_at(std::uint64_t seed, std::size_t position) {
   const std::uint64_t stream = hash_name("sampler");
@@ -97,13 +101,16 @@ Result<Sampler> Sampler::make(const SamplerOptions& options) {
 
 Sampler::Sampler(SamplerOptions options) : options_(std::move(options)) {}
 
+bool Sampler::moves_logits() const {
+  return penalizes(seen_penalties(options_)) || !options_.logit_bias.empty() || options_.dry.multiplier != 0.0;
+}
+
 std::span<const float> Sampler::moved(std::span<const float> logits, std::span<const std::int32_t> context) {
   const SeenPenalties seen = seen_penalties(options_);
-  const bool penalizes = seen.repetition != 1.0 || seen.presence != 0.0 || seen.frequency != 0.0;
-  if (!penalizes && options_.logit_bias.empty() && options_.dry.multiplier == 0.0) return logits;
+  if (!moves_logits()) return logits;
   logits_.assign(logits.begin(), logits.end());
   add_bias(options_.logit_bias, logits_);
-  if (penalizes) penalize_seen(seen, context, logits_);
+  if (penalizes(seen)) penalize_seen(seen, context, logits_);
   penalize_repeats(options_.dry, context, logits_);
   return logits_;
 }
@@ -119,8 +126,7 @@ void Sampler::rank_band(std::span<const float> logits) {
   for (std::size_t i = 0; i < logits.size(); ++i)
     if (logits[i] < ranked_to_ && logits[i] >= floor && std::isfinite(logits[i]))
       ranked_.push_back({logits[i], static_cast<std::int32_t>(i)});
-  std::sort(ranked_.begin() + static_cast<std::ptrdiff_t>(first), ranked_.end(),
-            [](const Ranked& a, const Ranked& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; });
+  std::sort(ranked_.begin() + static_cast<std::ptrdiff_t>(first), ranked_.end(), is_better);
   ranked_to_ = floor;
   band_ *= 2;
 }
@@ -132,9 +138,6 @@ bool Sampler::has_rank(std::span<const float> logits, std::size_t rank) {
 }
 
 std::int32_t Sampler::draw(std::span<const float> logits, double chance) {
-  ranked_.clear();
-  ranked_to_ = INFINITY;
-  band_ = kFirstBand;
   const std::size_t most =
       options_.top_k > 0 ? static_cast<std::size_t>(options_.top_k) : std::numeric_limits<std::size_t>::max();
   double all = 0.0;
@@ -175,8 +178,26 @@ std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std:
   if (options_.temperature == 0.0) return argmax(logits);
   largest_ = largest_of(logits);
   if (!std::isfinite(largest_)) return argmax(logits);
+  ranked_.clear();
   ranked_.reserve(logits.size());
+  ranked_to_ = INFINITY;
+  band_ = kFirstBand;
   return draw(logits, chance_at(options_.seed, context.size()));
+}
+
+std::int64_t Sampler::num_needed() const {
+  if (moves_logits()) return 0;
+  return options_.temperature == 0.0 ? 1 : options_.top_k;
+}
+
+std::int32_t Sampler::sample_top(std::span<const TopToken> best, std::span<const std::int32_t> context) {
+  QUERNEL_CHECK(num_needed() > 0, "the best tokens alone do not decide");
+  if (best.empty()) return 0;  // no logit is a number: as argmax
+  if (options_.temperature == 0.0 || !std::isfinite(best.front().logit)) return best.front().id;
+  largest_ = best.front().logit;
+  ranked_.assign(best.begin(), best.end());
+  ranked_to_ = -INFINITY;  // there is nothing behind them
+  return draw({}, chance_at(options_.seed, context.size()));
 }
 
 }  // namespace quernel::runtime

@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 #include "runtime/penalties.h"
+#include "runtime/top_tokens.h"
 
 namespace quernel::runtime {
 
@@ -37,13 +38,14 @@ class Sampler {
 
   // logits [vocab]; context: prompt and generated tokens so far.
   std::int32_t sample(std::span<const float> logits, std::span<const std::int32_t> context);
+  // How many of the best tokens say as much as all logits: 1 where it is greedy, top_k; 0: all are needed.
+  [[nodiscard]] std::int64_t num_needed() const;
+  // The same token from the best num_needed() or more of them.
+  std::int32_t sample_top(std::span<const TopToken> best, std::span<const std::int32_t> context);
 
  private:
-  struct Ranked {
-    float logit;
-    std::int32_t id;
-  };
   explicit Sampler(SamplerOptions options);
+  [[nodiscard]] bool moves_logits() const;
   std::span<const float> moved(std::span<const float> logits, std::span<const std::int32_t> context);
   std::int32_t draw(std::span<const float> logits, double chance);
   std::int32_t pick(std::span<const float> logits, double target, std::size_t num_kept);
@@ -52,11 +54,11 @@ class Sampler {
   void rank_band(std::span<const float> logits);
 
   SamplerOptions options_;
-  std::vector<float> logits_;   // moved copy
-  std::vector<Ranked> ranked_;  // of the draw: likeliest first, as far as was asked
-  float largest_ = 0.0F;        // logit
-  float ranked_to_ = 0.0F;      // logits above this are ranked
-  double band_ = 0.0;           // temperatures that the next band is wide
+  std::vector<float> logits_;     // moved copy
+  std::vector<TopToken> ranked_;  // of the draw: likeliest first, as far as was asked
+  float largest_ = 0.0F;          // logit
+  float ranked_to_ = 0.0F;        // logits above this are ranked
+  double band_ = 0.0;             // temperatures that the next band is wide
 };
 
 // Index of the largest value, the lowest of equals; NaN never wins. values is not empty.

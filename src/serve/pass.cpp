@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace quernel::serve {
+namespace {
+
+constexpr std::int64_t kMostBest = 128;  // longer lists cost more than a row of logits
+
+}  // namespace
 
 Pass::Pass(engine::IntModel& model) : model_(model), hidden_(kMaxPassTokens, model.config().hidden_size) {}
 
@@ -37,17 +42,22 @@ Status Pass::compute_hidden() {
   return model_.forward(tokens_, spans, hidden_.view().row_block(0, static_cast<std::int64_t>(tokens_.size())));
 }
 
-void Pass::compute_logits() {
+// Logits, or the best of them where that is enough for every sequence.
+void Pass::compute_head() {
   std::int64_t num_logits = 0;
+  bool few = true;
+  num_best_ = 0;
   for (Part& part : parts_) {
     part.first_logit = num_logits;
     num_logits += part.num_logits;
+    if (part.num_logits == 0) continue;
+    const std::int64_t needed = part.sequence->num_needed();
+    few = few && needed > 0 && needed <= kMostBest;
+    num_best_ = std::max(num_best_, needed);
   }
   if (num_logits == 0) return;
-  if (num_logits > logits_.rows()) {
-    head_in_ = Matrix(num_logits, model_.config().hidden_size);
-    logits_ = Matrix(num_logits, model_.config().vocab_size);
-  }
+  if (!few) num_best_ = 0;
+  if (num_logits > head_in_.rows()) head_in_ = Matrix(num_logits, model_.config().hidden_size);
   std::int64_t end = 0;
   for (const Part& part : parts_) {
     end += part.num_tokens + static_cast<std::int64_t>(part.draft.size());
@@ -56,19 +66,30 @@ void Pass::compute_logits() {
       std::copy(from.begin(), from.end(), head_in_.row(part.first_logit + r).begin());
     }
   }
-  model_.logits(head_in_.view().row_block(0, num_logits), logits_.view().row_block(0, num_logits));
+  const MatrixView head_in = head_in_.view().row_block(0, num_logits);
+  if (num_best_ > 0) {
+    best_.resize(static_cast<std::size_t>(num_logits));
+    return model_.top_tokens(head_in, num_best_, best_);
+  }
+  if (num_logits > logits_.rows()) logits_ = Matrix(num_logits, model_.config().vocab_size);
+  model_.logits(head_in, logits_.view().row_block(0, num_logits));
 }
 
 Status Pass::run() {
   QUERNEL_TRY_STATUS(compute_hidden());
-  compute_logits();
+  compute_head();
   return ok_status();
 }
 
 void Pass::choose_tokens(sys::ThreadPool& pool) {
   pool.parallel_for(static_cast<std::int64_t>(parts_.size()), [this](std::int64_t i) {
     const Part& part = parts_[static_cast<std::size_t>(i)];
-    if (part.num_logits > 0) part.sequence->sample(logits_.view().row_block(part.first_logit, part.num_logits));
+    if (part.num_logits == 0) return;
+    if (num_best_ > 0)
+      part.sequence->sample_top(std::span(best_).subspan(static_cast<std::size_t>(part.first_logit),
+                                                         static_cast<std::size_t>(part.num_logits)));
+    else
+      part.sequence->sample(logits_.view().row_block(part.first_logit, part.num_logits));
   });
 }
 

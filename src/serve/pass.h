@@ -45,13 +45,15 @@ class Pass {
 
  private:
   Status compute_hidden();
-  void compute_logits();
+  void compute_head();
 
   engine::IntModel& model_;
   std::vector<Part> parts_;
   std::vector<std::int32_t> tokens_;
-  Matrix hidden_;            // [kMaxPassTokens, hidden]
-  Matrix head_in_, logits_;  // as many rows as were ever needed
+  Matrix hidden_;                         // [kMaxPassTokens, hidden]
+  Matrix head_in_, logits_;               // as many rows as were ever needed
+  std::vector<runtime::TopTokens> best_;  // instead of logits, where few decide
+  std::int64_t num_best_ = 0;             // of each row; 0: logits
 };
 
 }  // namespace quernel::serve

@@ -62,18 +62,31 @@ std::span<const std::int32_t> Sequence::draft(const LookupOptions& options, std:
   return draft_;
 }
 
-void Sequence::sample(ConstMatrixView logits) {
-  QUERNEL_CHECK(logits.rows == static_cast<std::int64_t>(draft_.size()) + 1, "{} rows of logits for a draft of {}",
-                logits.rows, draft_.size());
+// choose(row, context): the token of a row.
+template <typename Choose>
+void Sequence::sample_rows(std::size_t num_rows, const Choose& choose) {
+  QUERNEL_CHECK(num_rows == draft_.size() + 1, "{} rows of logits for a draft of {}", num_rows, draft_.size());
   sampled_.clear();
   std::vector<std::int32_t>& context = tokens_;  // grown for each row, then cut back
   const std::size_t length = context.size();
-  for (std::int64_t row = 0; row < logits.rows; ++row) {
-    sampled_.push_back(sampler_.sample(logits.row(row), context));
-    if (row + 1 == logits.rows || sampled_.back() != draft_[static_cast<std::size_t>(row)]) break;
+  for (std::size_t row = 0; row < num_rows; ++row) {
+    sampled_.push_back(choose(row, std::span<const std::int32_t>(context)));
+    if (row + 1 == num_rows || sampled_.back() != draft_[row]) break;
     context.push_back(sampled_.back());
   }
   context.resize(length);
+}
+
+void Sequence::sample(ConstMatrixView logits) {
+  sample_rows(static_cast<std::size_t>(logits.rows), [&](std::size_t row, std::span<const std::int32_t> context) {
+    return sampler_.sample(logits.row(static_cast<std::int64_t>(row)), context);
+  });
+}
+
+void Sequence::sample_top(std::span<const runtime::TopTokens> rows) {
+  sample_rows(rows.size(), [&](std::size_t row, std::span<const std::int32_t> context) {
+    return sampler_.sample_top(rows[row].best(), context);
+  });
 }
 
 // What a guess is worth shows in the last one: twice as long where all came true, else one more than did.

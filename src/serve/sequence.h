@@ -3,7 +3,7 @@
 // Tokens   prompt, then what was generated. Those behind the cache's end are missing: a sequence that decodes misses one, one that reads its prompt
 //          (or, pre-empted, all it had) more
 // Dropping where it was asked for, a cache that is full gives up a page before the next token, at the same tokens whenever they are computed
-// Threads  sample() of different sequences at once; all else in the thread that steps the scheduler, which also receives the events
+// Threads  sample(), sample_top() of different sequences at once; all else in the thread that steps the scheduler, which also receives the events
 #pragma once
 
 #include <algorithm>
@@ -57,11 +57,16 @@ class Sequence {
   void drop_draft() { draft_.clear(); }
   // logits [1 + draft, vocab], of the last token and of each draft token: the tokens up to the first that the draft did not foresee.
   void sample(ConstMatrixView logits);
+  // The same from the best num_needed() tokens of each row.
+  void sample_top(std::span<const runtime::TopTokens> rows);
+  [[nodiscard]] std::int64_t num_needed() const { return sampler_.num_needed(); }
   // Their events, until one ends the sequence; the cache forgets draft tokens that did not come true.
   void deliver();
   void end(EndReason reason, const std::optional<Error>& error = {});
 
  private:
+  template <typename Choose>
+  void sample_rows(std::size_t num_rows, const Choose& choose);
   Sequence(RequestId id, Request request, engine::PagedCache cache, std::int64_t limit,
            const text::Tokenizer* tokenizer, runtime::Sampler sampler);
   void put(std::int32_t token);

@@ -99,6 +99,31 @@ TEST(IntModel, FollowsTheFloatForwardOnEveryArchitecture) {
   }
 }
 
+// The best tokens are those of the logits, whoever finds them: every architecture (scales, soft caps), few rows and many, any threads.
+TEST(IntModel, TopTokensAreTheBestLogits) {
+  for (const test::TinyModel& tiny : models())
+    for (const int threads : {1, 3}) {
+      SCOPED_TRACE(tiny.architecture + " " + tiny.model_type);
+      Loaded loaded(tiny, {}, threads);
+      if (loaded.model == nullptr) continue;
+      const Matrix hidden = loaded.run(test::random_tokens(kTokens, tiny.vocab, 3));
+      Matrix logits(kTokens, tiny.vocab);
+      loaded.model->logits(hidden, logits);
+      for (const std::int64_t rows : {std::int64_t{1}, std::int64_t{5}, kTokens})
+        for (const std::int64_t most : {1, 7, 100}) {
+          std::vector<runtime::TopTokens> best(static_cast<std::size_t>(rows));
+          loaded.model->top_tokens(hidden.view().row_block(0, rows), most, best);
+          for (std::int64_t r = 0; r < rows; ++r) {
+            std::vector<runtime::TopToken> expected;
+            for (std::int64_t i = 0; i < tiny.vocab; ++i) expected.push_back({logits(r, i), static_cast<int>(i)});
+            std::sort(expected.begin(), expected.end(), runtime::is_better);
+            expected.resize(static_cast<std::size_t>(std::min(most, tiny.vocab)));
+            EXPECT_TRUE(std::ranges::equal(best[static_cast<std::size_t>(r)].best(), expected));
+          }
+        }
+    }
+}
+
 // Bits of the cache cost accuracy in their order, and few of them much: a sign that they are what is read.
 TEST(IntModel, FewerBitsInTheCacheAreFurtherOff) {
   const test::TinyModel tiny = models().front();

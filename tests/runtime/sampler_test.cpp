@@ -184,5 +184,35 @@ TEST(Sampler, RefusesOptionsOutOfRange) {
   refuses({.logit_bias = {{0, nan}}});
 }
 
+// The best tokens decide alone where a sampler says so: the same token as from all logits, equal ones and what is no number among them.
+TEST(Sampler, BestTokensDecideAsAllLogitsDo) {
+  CounterRng rng(5, "logits");
+  for (const SamplerOptions& options : {SamplerOptions{}, SamplerOptions{.temperature = 0.7, .top_k = 1},
+                                        SamplerOptions{.temperature = 1.3, .top_k = 20},
+                                        SamplerOptions{.temperature = 1.0, .top_k = 50, .top_p = 0.9, .min_p = 0.01}}) {
+    Sampler sampler = make(options);
+    ASSERT_GT(sampler.num_needed(), 0);
+    std::vector<std::int32_t> context;
+    for (int i = 0; i < 300; ++i) {
+      std::vector<float> logits(200);
+      for (float& logit : logits) logit = std::round(static_cast<float>(4.0 * rng.normal()));
+      if (i % 3 == 0) logits[static_cast<std::size_t>(i % 200)] = NAN;
+      if (i % 5 == 0) std::fill(logits.begin(), logits.begin() + 190, -INFINITY);
+      if (i == 77) logits[40] = INFINITY;
+      if (i == 78) std::fill(logits.begin(), logits.end(), -INFINITY);
+      TopTokens best;
+      best.begin(static_cast<std::size_t>(sampler.num_needed() + i % 2));
+      for (std::size_t at = 0; at < logits.size(); at += 64)
+        best.offer(std::span(logits).subspan(at, std::min<std::size_t>(64, logits.size() - at)),
+                   static_cast<std::int64_t>(at));
+      context.push_back(i);
+      EXPECT_EQ(sampler.sample_top(best.best(), context), sampler.sample(logits, context)) << i;
+    }
+  }
+  EXPECT_EQ(make({.temperature = 1.0}).num_needed(), 0);
+  EXPECT_EQ(make({.temperature = 1.0, .top_k = 5, .presence_penalty = 0.5}).num_needed(), 0);
+  EXPECT_EQ(make({.logit_bias = {{3, 1.0}}}).num_needed(), 0);
+}
+
 }  // namespace
 }  // namespace quernel::runtime

@@ -61,9 +61,8 @@ struct ShortBlock {
       });
       simd::for_each<kRows>([&](auto m) QUERNEL_INLINE_LAMBDA {
         const std::int32_t value = simd::load_quad(x + m * args.x.stride + 4 * j);
-        simd::for_each<kHalves>([&](auto h) QUERNEL_INLINE_LAMBDA {
-          shorts[m][h] = simd::dot_add(shorts[m][h], of_half[h], value);
-        });
+        simd::for_each<kHalves>(
+            [&](auto h) QUERNEL_INLINE_LAMBDA { shorts[m][h] = simd::dot_add(shorts[m][h], of_half[h], value); });
       });
     });
   }
