@@ -33,6 +33,7 @@ fuzz: setup ## every reader for FUZZ_SECONDS (60) with clang's libFuzzer and san
 
 bench: build ## figures of this machine into bench/results
 	@scripts/bench
+	@scripts/bench-runtime
 
 bench-runtime: build ## the integer runtime beside llama.cpp into bench/results
 	@scripts/bench-runtime

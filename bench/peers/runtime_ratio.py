@@ -6,6 +6,7 @@ TEST as in llamacpp_speed.py: pp512, tg128, tg64x8, tg32@4096.
 import argparse
 import datetime
 import json
+import os
 import pathlib
 import re
 import statistics
@@ -51,7 +52,7 @@ def main():
         print(f"{test:12} ours {statistics.median(a):9.1f} ({min(a):.1f} .. {max(a):.1f})   llama.cpp {statistics.median(b):9.1f} "
               f"({min(b):.1f} .. {max(b):.1f})   {ratio:.2f} x", flush=True)
     reads = [limit["read_bytes_per_second"] / 1e9 for limit in limits]
-    entry = {"date": datetime.date.today().isoformat(), "cpu": cpu, "threads": arguments.threads, "ours": pathlib.Path(arguments.ours).name,
+    entry = {"date": datetime.date.today().isoformat(), "cpu": cpu, "threads": arguments.threads, "isa": os.environ.get("QUERNEL_ISA", ""), "ours": pathlib.Path(arguments.ours).name,
              "theirs": pathlib.Path(arguments.theirs).name, "kv_bits": arguments.kv_bits, "peer_kv": arguments.peer_kv,
              "read_gb_per_second": [min(reads), max(reads)], "rows": rows}
     known = json.loads(arguments.out.read_text()) if arguments.out.exists() else []

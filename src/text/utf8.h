@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/utf8.h"
+
 namespace quernel::text {
 
 constexpr std::uint32_t kInvalidCodePoint = 0xFFFFFFFFU;
@@ -46,24 +48,7 @@ inline Decoded decode_utf8(const char* at, const char* end) {
   return {code, 4};
 }
 
-inline void append_utf8(std::string& out, std::uint32_t code) {
-  const auto put = [&out](std::uint32_t byte) { out.push_back(static_cast<char>(byte)); };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xC0U | code >> 6U);
-    put(0x80U | (code & 0x3FU));
-  } else if (code < 0x10000) {
-    put(0xE0U | code >> 12U);
-    put(0x80U | (code >> 6U & 0x3FU));
-    put(0x80U | (code & 0x3FU));
-  } else {
-    put(0xF0U | code >> 18U);
-    put(0x80U | (code >> 12U & 0x3FU));
-    put(0x80U | (code >> 6U & 0x3FU));
-    put(0x80U | (code & 0x3FU));
-  }
-}
+using quernel::append_utf8;
 
 // Bytes at the end of `text` that begin a sequence which more bytes could complete (0 to 3).
 std::size_t incomplete_tail(std::string_view text);

@@ -6,7 +6,7 @@
 #include <numeric>
 #include <thread>
 
-#include "engine/int_sequence.h"
+#include "serve/plain_sequence.h"
 #include "serve/serving.h"
 #include "text/utf8.h"
 
@@ -34,10 +34,10 @@ std::int64_t total(const std::vector<Answer>& answers, std::int64_t Usage::* mem
   return sum;
 }
 
-TEST(Scheduler, AloneItFollowsASequenceOfTheEngine) {
+TEST(Scheduler, AloneItFollowsAPlainLoopOverTheEngine) {
   Serving serving;
   for (Request request : test::mixed_requests(4)) {
-    engine::IntSequence sequence(*serving.model);
+    test::PlainSequence sequence(*serving.model);
     std::vector<std::int32_t> context = request.prompt;
     const auto expected = runtime::continue_sequence(sequence, context, context.size(),
                                                      {.max_tokens = request.max_tokens, .sampler = request.sampler})
@@ -101,6 +101,25 @@ TEST(Scheduler, LittleMemoryDelaysButNeverChanges) {
     }
     EXPECT_GT(preemptions, 0);
   }
+}
+
+// Pages that somebody outside of the scheduler holds: nothing is left to give up, so the request fails and says why; the next one runs.
+TEST(Scheduler, MemoryHeldByOthersFailsARequestAndSparesTheNext) {
+  Serving serving({.kv_budget = 20000});
+  const Request request{.prompt = test::random_tokens(40, test::kVocab, 1), .max_tokens = 3};
+  const auto scheduler = serving.scheduler();
+  {
+    std::vector<engine::PagedCache> others;
+    do {
+      others.push_back(serving.model->make_cache());
+    } while (others.back().reserve(1).ok());
+    const Answer answer = answer_all(*scheduler, {request}).front();
+    EXPECT_EQ(answer.end, EndReason::failed);
+    ASSERT_TRUE(answer.error.has_value());
+    EXPECT_EQ(answer.error->fault, serving.model->make_cache().reserve(1).error().fault);
+    EXPECT_TRUE(answer.tokens.empty());
+  }
+  EXPECT_EQ(answer_all(*scheduler, {request}).front().tokens, test::answers_alone(serving, {request}).front().tokens);
 }
 
 TEST(Scheduler, AtMostSoManyRunAtOnce) {

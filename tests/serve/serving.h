@@ -22,6 +22,7 @@ struct Answer {
   std::string text;
   std::optional<serve::EndReason> end;
   serve::Usage usage;
+  std::optional<Error> error{};
 };
 
 struct Serving {
@@ -55,6 +56,7 @@ inline serve::RequestId ask(serve::Scheduler& scheduler, serve::Request request,
     answer.text += event.text;
     answer.end = event.end;
     if (event.end) answer.usage = event.usage;
+    if (event.error) answer.error = event.error;
     return !on_event || on_event(event);
   };
   const auto id = scheduler.submit(std::move(request));
@@ -84,6 +86,9 @@ inline std::vector<serve::Request> mixed_requests(std::size_t count) {
       request.sampler.temperature = 0.9;
       request.sampler.top_p = 0.95;
       request.sampler.seed = i;
+      if (i % 3 == 2)
+        request.sampler.top_k =
+            static_cast<std::int64_t>(3 + i);  // alone: from its best tokens, among others from logits
     }
     if (i % 4 == 2) request.sampler.repetition_penalty = 1.2;
     if (i % 5 == 3) request.sampler.dry.multiplier = 0.8;

@@ -20,28 +20,29 @@ inline float first_lane(Ints a) {
 
 // Products of small codes, which may go through sums of 16 bits; eight of them a round.
 template <int kSums>
-QUERNEL_INLINE void spin_round(Ints (&sums)[kSums], Bytes bytes) {
+QUERNEL_INLINE void spin_round(Ints (&sums)[kSums], const Bytes (&bytes)[kSums]) {
   if constexpr (simd::kWidensByTile) {
     decltype(simd::zero_shorts()) shorts[kSums];
     for (auto& s : shorts) s = simd::zero_shorts();
     for (int j = 0; j < 8; ++j) {
       std::int32_t quad = 0x01010101;
-      __asm__ volatile("" : "+r"(quad));  // else one product serves all
-      for (auto& s : shorts) s = simd::dot_add(s, bytes, quad);
+      __asm__ volatile("" : "+r"(quad));  // else one round's products serve all
+      for (int i = 0; i < kSums; ++i) shorts[i] = simd::dot_add(shorts[i], bytes[i], quad);
     }
     for (int i = 0; i < kSums; ++i) sums[i] = sums[i] + simd::widen(shorts[i]);
   } else {
     for (int j = 0; j < 8; ++j)
-      for (Ints& sum : sums) sum = simd::dot_add(sum, bytes, 0x01010101);
+      for (int i = 0; i < kSums; ++i) sums[i] = simd::dot_add(sums[i], bytes[i % 2], 0x01010101);
   }
 }
 
 // As many independent sums as hide the latency of a product and fit the registers. Their result is used, so that nothing is left out.
 inline std::int64_t run_spin(std::int64_t rounds) {
   constexpr int kSums = simd::kWidensByTile ? 6 : 12;
-  alignas(64) std::uint8_t codes[64];
-  for (int i = 0; i < 64; ++i) codes[i] = static_cast<std::uint8_t>(i & 15);
-  const Bytes bytes = simd::load_bytes(codes);
+  alignas(64) std::uint8_t codes[64 * kSums];
+  for (int i = 0; i < 64 * kSums; ++i) codes[i] = static_cast<std::uint8_t>((i + i / 64) & 15);
+  Bytes bytes[kSums];
+  for (int i = 0; i < kSums; ++i) bytes[i] = simd::load_bytes(codes + 64 * i);
   Ints sums[kSums];
   for (Ints& sum : sums) sum = simd::zero_ints();
   for (std::int64_t r = 0; r < rounds; ++r) spin_round(sums, bytes);
