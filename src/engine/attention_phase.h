@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "engine/attention_plan.h"
-#include "engine/forward_pass.h"
+#include "engine/pass_model.h"
 #include "kernels/kv_attention/kv_attention.h"
 #include "sys/barrier.h"
 #include "tensor/matrix.h"

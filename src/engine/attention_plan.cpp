@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/forward_pass.h"
-
 namespace quernel::engine {
 namespace {
 

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/int_model.h"
+#include "engine/pass_model.h"
 
 namespace quernel::engine {
 

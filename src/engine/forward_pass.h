@@ -16,30 +16,13 @@
 #include <span>
 #include <vector>
 
-#include "engine/embedding.h"
-#include "engine/int_model.h"
-#include "engine/model_weights.h"
-#include "engine/online_transform.h"
+#include "engine/pass_model.h"
 #include "engine/pass_profile.h"
-#include "kernels/kv_attention/kv_attention.h"
-#include "runtime/rope.h"
 #include "runtime/top_tokens.h"
-#include "sys/barrier.h"
+#include "sys/thread_pool.h"
+#include "tensor/matrix.h"
 
 namespace quernel::engine {
-
-inline constexpr std::int64_t kRunPages = kernels::kv_attention::kMaxRunPages;  // 256 positions
-
-// What a model lends to its passes.
-struct PassModel {
-  const model::ModelConfig* config;
-  const EngineOptions* options;
-  const ModelWeights* weights;
-  const Embedding* embedding;
-  const runtime::RopeTable* rope;
-  const OnlineTransform* head_transform;   // null: none
-  const OnlineTransform* inner_transform;  // null: none
-};
 
 class ForwardPass {
  public:

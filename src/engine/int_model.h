@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "engine/kv_pages.h"
-#include "engine/packed_cache.h"
+#include "engine/engine_options.h"
+#include "engine/pass_model.h"
 #include "model/checkpoint.h"
 #include "runtime/top_tokens.h"
 #include "sys/thread_pool.h"
@@ -26,20 +26,6 @@
 namespace quernel::engine {
 
 class PassProfile;
-
-struct EngineOptions {
-  int activation_bits = 0;  // 8; 16: in two parts; 0: 8 where weights were made for it (two levels), else 16
-  int kv_bits = 8;          // 16, 8, 4
-  std::uint64_t kv_budget = 4ULL << 30;  // bytes of all caches together
-  int decode_threads = 0;                // at most, for passes of few tokens; 0: all of the pool
-  PackedCacheUse packed_cache = PackedCacheUse::off;
-};
-
-// Tokens of one sequence in a pass: they follow what its cache holds.
-struct Span {
-  PagedCache* cache = nullptr;
-  std::int64_t num_tokens = 0;
-};
 
 class IntModel {
  public:
