@@ -48,6 +48,9 @@ function(quernel_isa_source name file isa)
   if(QUERNEL_FUZZ)
     # Fuzzing is about readers; kernels meet sanitizers in the asan-ubsan preset, where they take minutes a file.
     list(APPEND QUERNEL_ISA_FLAGS_${isa} -fno-sanitize=all)
+  elseif(QUERNEL_SANITIZE MATCHES thread)
+    # Leaves share nothing but what their callers give them; instrumented they take many minutes a file.
+    list(APPEND QUERNEL_ISA_FLAGS_${isa} -fno-sanitize=thread)
   elseif(QUERNEL_SANITIZE MATCHES undefined)
     # Hundreds of unrolled products with a check at every addition take half an hour a file; addresses stay checked. (g++ 12 does not come
     # to an end with addresses either: the presets take clang.)

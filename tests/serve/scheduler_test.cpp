@@ -107,6 +107,8 @@ TEST(Scheduler, LittleMemoryDelaysButNeverChanges) {
 TEST(Scheduler, MemoryHeldByOthersFailsARequestAndSparesTheNext) {
   Serving serving({.kv_budget = 20000});
   const Request request{.prompt = test::random_tokens(40, test::kVocab, 1), .max_tokens = 3};
+  const Answer expected = test::answers_alone(serving, {request}).front();
+  ASSERT_EQ(expected.end, EndReason::length);
   const auto scheduler = serving.scheduler();
   {
     std::vector<engine::PagedCache> others;
@@ -119,7 +121,7 @@ TEST(Scheduler, MemoryHeldByOthersFailsARequestAndSparesTheNext) {
     EXPECT_EQ(answer.error->fault, serving.model->make_cache().reserve(1).error().fault);
     EXPECT_TRUE(answer.tokens.empty());
   }
-  EXPECT_EQ(answer_all(*scheduler, {request}).front().tokens, test::answers_alone(serving, {request}).front().tokens);
+  EXPECT_EQ(answer_all(*scheduler, {request}).front().tokens, expected.tokens);
 }
 
 TEST(Scheduler, AtMostSoManyRunAtOnce) {
