@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/packed_file.h"
+#include "model/own_files.h"
 #include "sys/clock.h"
 #include "sys/file_stamp.h"
 #include "sys/memory.h"
@@ -49,7 +50,7 @@ std::string write_cache(const model::Checkpoint& checkpoint, const std::string& 
 std::string packed_cache_path(const model::Checkpoint& checkpoint) {
   const std::filesystem::path path = std::filesystem::absolute(checkpoint.path());
   if (checkpoint.kind() == model::CheckpointKind::gguf) return path.string() + ".packed";
-  return (path / "model.packed").string();
+  return (path / model::kPackedFile).string();
 }
 
 Result<CachedWeights> load_weights(const model::Checkpoint& checkpoint, sys::ThreadPool& pool, PackedCacheUse use,

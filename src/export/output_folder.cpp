@@ -9,6 +9,7 @@
 
 #include "base/sha256.h"
 #include "export/manifest.h"
+#include "model/own_files.h"
 #include "sys/atomic_file.h"
 #include "sys/errno_error.h"
 #include "sys/mapped_file.h"
@@ -62,6 +63,7 @@ Status remove_file(const fs::path& path) {
 Status clear_checkpoint(const std::string& folder, const Manifest& older) {
   QUERNEL_TRY_STATUS(remove_file(folder + "/config.json"));
   QUERNEL_TRY_STATUS(remove_file(folder + "/" + kChecksumPath));
+  QUERNEL_TRY_STATUS(remove_file(folder + "/" + model::kPackedFile));
   const std::set<std::string> listed(older.files.begin(), older.files.end());
   QUERNEL_TRY(const std::vector<std::string> files, files_beneath(folder));
   const std::string own_prefix = std::string(kOwnFolder) + "/";
@@ -151,6 +153,7 @@ Result<std::vector<std::string>> files_beneath(const std::string& folder) {
     if (failure) break;
     const std::string name = place->path().lexically_relative(folder).generic_string();
     if (fs::is_directory(status) || name == kChecksumPath) continue;
+    if (place->path().filename() == model::kPackedFile && fs::is_regular_file(status)) continue;
     if (!fs::is_regular_file(status)) {
       return Error(Fault::corrupt, "checkpoint holds something that is no plain file").in_file(place->path().string());
     }

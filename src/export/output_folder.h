@@ -32,7 +32,7 @@ Status write_checksums(const std::string& folder);
 // What quernel/SHA256SUMS should say for the files that are there now.
 Result<std::string> checksums_of(const std::string& folder);
 
-// Paths of regular files beneath the folder, relative, sorted; quernel/SHA256SUMS left out. Errors: corrupt for
+// Paths of regular files beneath the folder, relative, sorted; quernel/SHA256SUMS and what the runtime packed left out. Errors: corrupt for
 // anything that is neither a file nor a folder.
 Result<std::vector<std::string>> files_beneath(const std::string& folder);
 

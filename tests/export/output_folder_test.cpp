@@ -89,6 +89,8 @@ TEST(OutputFolder, ClearsItsOwnFilesAndNoOthers) {
                                       "model.safetensors.index.json",
                                       "model.safetensors.tmp.123",
                                       "quernel/SHA256SUMS",
+                                      "model.packed",
+                                      "gptq/model.packed",
                                       "gptq/README.md",
                                       "gptq/model.safetensors"};
   const std::vector<std::string> kept{"notes.txt", "mine/model.safetensors", "quernel/report.json", "data.tmp.x"};
@@ -108,6 +110,7 @@ TEST(OutputFolder, ChecksumsAreWhatSha256sumReads) {
   test::write_text(temp / "out/b", "two");
   test::write_text(temp / "out/a", "");
   test::write_text(temp / "out/quernel/c", "three");
+  test::write_text(temp / "out/model.packed", "of the runtime, not of the checkpoint");
   ASSERT_TRUE(write_checksums(temp / "out").ok());
   EXPECT_EQ(test::read_text(temp / "out/quernel/SHA256SUMS"),
             sha256_hex(std::string_view("")) + "  a\n" + sha256_hex(std::string_view("two")) + "  b\n" +
