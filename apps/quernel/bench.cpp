@@ -33,6 +33,7 @@ void add_bench(CLI::App& app, Context& context) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_flag("--profile", options->profile, "Where the time of each test goes");
+  command->add_flag("--csv", options->csv, "A line a test for spreadsheets, in place of the table");
   add_engine(*command, options->engine);
   add_common(*command, context);
   name_variables(*command);

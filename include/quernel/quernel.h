@@ -174,6 +174,7 @@ struct BenchOptions {
   std::vector<std::int64_t> batches{1};  // sequences at once
   int repeats = 5;
   bool profile = false;  // where the time of each case goes
+  bool csv = false;      // the report's text: a line a test for spreadsheets, in place of the table
 };
 
 // Speed in tokens a second, and as shares of what the machine can read and multiply at most, measured in the same run.

@@ -54,7 +54,7 @@ Report bench(const BenchOptions& options, const Observer& observer) {
   report.weight_megabytes = static_cast<double>(model.weight_bytes()) / 1e6;
   for (const engine::SpeedCase& what : cases_of(options)) report.rows.push_back(measure(model, what, options));
   report.resident_megabytes = static_cast<double>(sys::resident_bytes()) / 1e6;
-  return {dump_json(to_json(report)), to_table(report)};
+  return {dump_json(to_json(report)), options.csv ? to_csv(report) : to_table(report)};
 }
 
 }  // namespace quernel::api

@@ -112,4 +112,25 @@ std::string to_table(const BenchReport& report) {
   return text;
 }
 
+std::string to_csv(const BenchReport& report) {
+  const auto quoted = [](std::string text) {
+    for (std::size_t at = 0; (at = text.find('"', at)) != std::string::npos; at += 2) text.insert(at, 1, '"');
+    return '"' + text + '"';
+  };
+  std::string csv =
+      "model,cpu,threads,activation_bits,kv_bits,test,prompt,generate,depth,batch,tokens_per_second,deviation,min,max,"
+      "bytes_per_second,ops_per_second,read_bytes_per_second_limit,ops_per_second_limit\n";
+  for (const BenchRow& row : report.rows) {
+    const Rates rates = rates_of(row.result);
+    const Shares shares = shares_of(row, rates.median);
+    const engine::SpeedCase& what = row.result.what;
+    csv += fmt::format("{},{},{},{},{},{},{},{},{},{},{:.3f},{:.3f},{:.3f},{:.3f},{:.0f},{:.0f},{:.0f},{:.0f}\n",
+                       quoted(report.model), quoted(report.cpu), report.threads, report.activation_bits, report.kv_bits,
+                       quoted(name_of(what)), what.prompt, what.generate, what.depth, what.batch, rates.median,
+                       rates.deviation, rates.least, rates.most, shares.bytes_per_second, shares.ops_per_second,
+                       report.limits.read_bytes_per_second, report.limits.ops_per_second);
+  }
+  return csv;
+}
+
 }  // namespace quernel::api

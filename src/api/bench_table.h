@@ -33,5 +33,7 @@ struct BenchReport {
 
 Json to_json(const BenchReport& report);
 std::string to_table(const BenchReport& report);
+// A line a test, columns as the keys of the JSON rows, the machine and the model in each.
+std::string to_csv(const BenchReport& report);
 
 }  // namespace quernel::api

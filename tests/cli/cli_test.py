@@ -3,6 +3,7 @@
 
 usage: cli_test.py QUERNEL        standard library only
 """
+import csv
 import hashlib
 import json
 import os
@@ -506,6 +507,22 @@ class Command(unittest.TestCase):
         subprocess.run(["bash", "-n"], input=script, check=True)
         self.assertIn(b"--calib-samples", script)
         self.assertIn(b"complete -c quernel", quernel("completion", "fish")[0])
+
+    def test_bench_as_table_csv_and_json(self):
+        what = ["bench", self.out, "-p", "8", "-n", "4", "-b", "1,2", "-r", "2", "--packed", "off"]
+        table = quernel(*what)[0].decode()
+        for name in ("pp8", "tg4", "tg4 x 2"):
+            self.assertIn(f"\n{name} ", table)
+        rows = list(csv.DictReader(quernel(*what, "--csv")[0].decode().splitlines()))
+        self.assertEqual([row["test"] for row in rows], ["pp8", "tg4", "tg4 x 2"])
+        report = json.loads(quernel(*what, "--json", "--profile")[0])
+        self.assertEqual([row["test"] for row in report["rows"]], ["pp8", "tg4", "tg4 x 2"])
+        for row, entry in zip(rows, report["rows"]):
+            self.assertGreater(float(row["tokens_per_second"]), 0)
+            self.assertLessEqual(float(row["min"]), float(row["max"]))
+            self.assertEqual(len(entry["seconds"]), 2)
+            self.assertGreater(sum(entry["phases"].values()), 0)
+        self.assertEqual(sorted(p.name for p in self.out.iterdir() if p.suffix == ".packed"), [])
 
     def test_help_names_every_command(self):
         text = quernel("--help")[0].decode()
