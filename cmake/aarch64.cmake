@@ -11,6 +11,4 @@ set(OPENSSL_ROOT_DIR /usr)
 set(OPENSSL_CRYPTO_LIBRARY /usr/lib/aarch64-linux-gnu/libcrypto.so)
 set(OPENSSL_SSL_LIBRARY /usr/lib/aarch64-linux-gnu/libssl.so)
 set(OPENSSL_INCLUDE_DIR /usr/include)
-# Header-only here, so the host's package serves.
-file(GLOB fmt_DIR /usr/lib/*/cmake/fmt)
-list(GET fmt_DIR 0 fmt_DIR)
+set(fmt_DIR /usr/lib/aarch64-linux-gnu/cmake/fmt)

@@ -37,11 +37,10 @@ function(quernel_wing name)
   set(target quernel_${name})
   add_library(${target} STATIC ${WING_SOURCES})
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
-  target_compile_definitions(${target} PUBLIC FMT_HEADER_ONLY=1)
   target_compile_options(${target} PRIVATE ${QUERNEL_WARNINGS} ${QUERNEL_CODE_FLAGS}
                          $<$<BOOL:${QUERNEL_WERROR}>:-Werror> $<$<BOOL:${WING_STRICT}>:${QUERNEL_STRICT_WARNINGS}>)
   list(TRANSFORM WING_DEPENDS PREPEND quernel_)
-  target_link_libraries(${target} PUBLIC ${WING_DEPENDS} fmt::fmt-header-only ${WING_LIBRARIES})
+  target_link_libraries(${target} PUBLIC ${WING_DEPENDS} fmt::fmt ${WING_LIBRARIES})
 endfunction()
 
 function(quernel_isa_source name file isa)
@@ -64,7 +63,8 @@ function(quernel_test wing)
   cmake_parse_arguments(TEST "" "" "SOURCES;LIBRARIES" ${ARGN})
   set(target quernel_${wing}_test)
   add_executable(${target} ${TEST_SOURCES})
-  target_compile_options(${target} PRIVATE ${QUERNEL_WARNINGS} ${QUERNEL_CODE_FLAGS}
+  # Tests wait for what they call, not for themselves: -O1 takes a quarter less of the compiler than -O3.
+  target_compile_options(${target} PRIVATE ${QUERNEL_WARNINGS} ${QUERNEL_CODE_FLAGS} -O1
                          $<$<BOOL:${QUERNEL_WERROR}>:-Werror>)
   if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
     # g++ 12 for aarch64 breaks off with an internal error in the vectorizer on reductions of some tests.

@@ -326,7 +326,7 @@ StateHeader BlockCalibrator::State::header() const {
   header.length = samples->length;
   header.samples_sha256 = samples->sha256;
   header.precision = runtime::to_string(runtime::effective(options.precision));
-  if (options.simulated.any()) header.precision += " " + runtime::to_string(options.simulated);
+  if (options.simulated.any()) header.precision.append(" ").append(runtime::to_string(options.simulated));
   return header;
 }
 

@@ -62,12 +62,15 @@ Result<SplitBehavior> read_behavior(const Json& component) {
   return unknown("behavior", name, "Isolated, Removed, MergedWithPrevious, MergedWithNext or Contiguous");
 }
 
+bool is_one_character(std::string_view text) {
+  return !text.empty() && decode_utf8(text.data(), text.data() + text.size()).length == text.size();
+}
+
 // The one character that stands for a space.
 Result<std::string> read_replacement(const Json& component) {
-  QUERNEL_TRY(std::string text, json_string(component, "replacement"));
-  if (text.empty() || decode_utf8(text.data(), text.data() + text.size()).length != text.size()) {
+  Result<std::string> text = json_string(component, "replacement");
+  if (text.ok() && !is_one_character(text.value()))
     return Error(Fault::corrupt, "a replacement is not one character").in_field("replacement");
-  }
   return text;
 }
 
