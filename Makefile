@@ -4,7 +4,8 @@ JOBS ?= $(shell nproc)
 CACHE ?= $(or $(QUERNEL_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/quernel)
 CCACHE := $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache,)
 
-.PHONY: help setup build demo test test-peers test-arm fuzz bench bench-runtime lint tidy format clean
+.NOTPARALLEL:
+.PHONY: help setup build demo test test-peers test-arm check fuzz bench bench-runtime lint tidy format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +31,8 @@ test-arm: ## base, sys, tensor, io, codec, kernels and quant on aarch64, under q
 
 fuzz: setup ## every reader for FUZZ_SECONDS (60) with clang's libFuzzer and sanitizers
 	@scripts/fuzz
+
+check: lint test test-peers test-arm fuzz ## all of these (an hour and more on a fresh machine)
 
 bench: build ## figures of this machine into bench/results
 	@scripts/bench
