@@ -134,7 +134,8 @@ void AttentionPhase::close_pages(int worker, std::int64_t layer) {
   barrier_.wait();
 }
 
-// Pages of a run as the block's tokens see them: their own page open, those before it rounded where they are.
+// Pages of a run as the block's tokens see them: their own page open, those before it rounded where they are. For a page that was given up,
+// behind every window of its layers, any other stands in: nothing of it counts.
 void AttentionPhase::list_pages(std::vector<kv::Page>& pages, const AttentionUnit& unit, std::int64_t layer,
                                 std::int64_t run) const {
   const TokenBlock& block = plan_->blocks[static_cast<std::size_t>(unit.block)];
@@ -143,10 +144,12 @@ void AttentionPhase::list_pages(std::vector<kv::Page>& pages, const AttentionUni
   pages.clear();
   for (std::int64_t page = run * kRunPages; page < (run + 1) * kRunPages && page <= own; ++page) {
     const kv::PageBytes closed = page < own ? cache.closed_page(page, layer, unit.kv_head) : kv::PageBytes{};
+    const kv::PageBytes open = cache.open_page(page, layer, unit.kv_head);
     if (closed.keys != nullptr)
       pages.push_back({closed, 4});
     else
-      pages.push_back({cache.open_page(page, layer, unit.kv_head), cache.pool().open_bits()});
+      pages.push_back(
+          {open.keys != nullptr ? open : cache.open_page(own, layer, unit.kv_head), cache.pool().open_bits()});
   }
 }
 

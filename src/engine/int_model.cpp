@@ -13,8 +13,6 @@
 namespace quernel::engine {
 namespace {
 
-constexpr std::int64_t kMaxPassTokens = 512;  // rows of intermediate results; longer spans are cut
-
 Status check_options(const EngineOptions& options) {
   if (options.activation_bits == 0 || options.activation_bits == 8 || options.activation_bits == 16) return ok_status();
   return Error(Fault::unsupported, "bits that activations cannot have in the integer runtime")

@@ -5,9 +5,9 @@
 
 #include "engine/embedding.h"
 #include "engine/engine_options.h"
-#include "engine/kv_pages.h"
 #include "engine/model_weights.h"
 #include "engine/online_transform.h"
+#include "engine/paged_cache.h"
 #include "kernels/kv_attention/kv_attention.h"
 #include "model/config.h"
 #include "runtime/rope.h"

@@ -19,9 +19,10 @@ struct Room {
   Matrix logits;
 };
 
-// Each cache back to `depth` tokens.
+// Each cache back to `depth` tokens; anew where windows have moved on too far.
 Status prepare(IntModel& model, Room& room, const SpeedCase& what) {
   for (PagedCache& cache : room.caches) {
+    if (!cache.reaches(what.depth)) cache = model.make_cache();
     if (cache.length() > what.depth) QUERNEL_TRY_STATUS(cache.cut(what.depth));
     if (cache.length() == what.depth) continue;
     const std::int64_t count = what.depth - cache.length();

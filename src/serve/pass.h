@@ -15,7 +15,7 @@
 
 namespace quernel::serve {
 
-inline constexpr std::int64_t kMaxPassTokens = 512;  // what the engine computes at once
+using engine::kMaxPassTokens;
 
 class Pass {
  public:

@@ -7,13 +7,15 @@
 
 namespace quernel::serve {
 
-std::int64_t shared_tokens(std::span<const std::int32_t> held, std::span<const std::int32_t> wanted, int kv_bits) {
+std::int64_t shared_tokens(const engine::PagedCache& cache, std::span<const std::int32_t> held,
+                           std::span<const std::int32_t> wanted) {
   const std::size_t most = std::min(held.size(), wanted.empty() ? 0 : wanted.size() - 1);
   const auto [end, other] =
       std::mismatch(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(most), wanted.begin());
-  const auto shared = static_cast<std::int64_t>(end - held.begin());
+  auto shared = static_cast<std::int64_t>(end - held.begin());
   const bool is_part = shared < static_cast<std::int64_t>(held.size());
-  return kv_bits == 4 && is_part ? shared / engine::kPageTokens * engine::kPageTokens : shared;
+  if (cache.pool().kv_bits() == 4 && is_part) shared = shared / engine::kPageTokens * engine::kPageTokens;
+  return cache.reaches(shared) ? shared : 0;
 }
 
 void PrefixShelf::put(std::vector<std::int32_t> tokens, engine::PagedCache cache) {
@@ -30,7 +32,7 @@ void PrefixShelf::put(std::vector<std::int32_t> tokens, engine::PagedCache cache
 PrefixShelf::Match PrefixShelf::find(std::span<const std::int32_t> wanted, std::int64_t least) {
   std::size_t best = entries_.size();
   for (std::size_t i = 0; i < entries_.size(); ++i) {
-    const std::int64_t shared = shared_tokens(entries_[i].tokens, wanted, entries_[i].cache.pool().kv_bits());
+    const std::int64_t shared = shared_tokens(entries_[i].cache, entries_[i].tokens, wanted);
     if (shared <= least) continue;
     least = shared;
     best = i;

@@ -8,13 +8,15 @@
 #include <span>
 #include <vector>
 
-#include "engine/kv_pages.h"
+#include "engine/paged_cache.h"
 
 namespace quernel::serve {
 
-// How many of the first tokens of `held` can serve a sequence that begins with `wanted`: at least the last wanted one is left to be computed.
-// Pages of 4 bits are not cut into, as a cut page stays rounded: there a part of `held` ends with a page.
-std::int64_t shared_tokens(std::span<const std::int32_t> held, std::span<const std::int32_t> wanted, int kv_bits);
+// How many of the first tokens of `held`, which is what the cache holds, can serve a sequence that begins with `wanted`: at least the last wanted
+// one is left to be computed. Pages of 4 bits are not cut into, as a cut page stays rounded: there a part of `held` ends with a page. None where
+// windows have moved on too far.
+std::int64_t shared_tokens(const engine::PagedCache& cache, std::span<const std::int32_t> held,
+                           std::span<const std::int32_t> wanted);
 
 class PrefixShelf {
  public:

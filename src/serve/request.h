@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "engine/kv_pages.h"
+#include "engine/paged_cache.h"
 #include "model/config.h"
 #include "runtime/sampler.h"
 

@@ -72,11 +72,10 @@ void Scheduler::take_in() {
 
 // The cache of whoever runs or ran with the longest common beginning, cut to it.
 engine::PagedCache Scheduler::common_prefix(const Sequence& sequence) {
-  const int kv_bits = model_.options().kv_bits;
   const engine::PagedCache* from = nullptr;
   std::int64_t shared = 0;
   for (const auto& other : running_) {
-    const std::int64_t common = shared_tokens(other->cached(), sequence.tokens(), kv_bits);
+    const std::int64_t common = shared_tokens(other->cache(), other->cached(), sequence.tokens());
     if (common <= shared) continue;
     shared = common;
     from = &other->cache();
@@ -97,7 +96,7 @@ bool Scheduler::has_room(const Sequence& sequence) const {
   const engine::PagePool& pages = model_.pages();
   const auto missing_bytes = [&](const Sequence& of) {
     const std::int64_t held = of.cache().length();
-    const std::uint64_t wanted = pages.bytes_read(of.num_slots()) + pages.block_bytes(pages.open_bits());
+    const std::uint64_t wanted = pages.bytes_read(of.num_slots()) + pages.page_bytes(pages.open_bits());
     return wanted - (held > 0 ? pages.bytes_read(held - 1) : 0);
   };
   std::uint64_t needed = missing_bytes(sequence);

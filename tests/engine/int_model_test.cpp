@@ -170,6 +170,25 @@ TEST(IntModel, ResultsDoNotDependOnPassesThreadsOrCompany) {
       }
 }
 
+// Token by token pages behind the window are given up on the way, in one pass none are: what stands in for them does not count. Windows in all
+// layers and in some; heads that share out runs of one token among workers.
+TEST(IntModel, ForgottenPagesAreNotSeen) {
+  for (test::TinyModel tiny : models()) {
+    const bool has_windows =
+        std::any_of(tiny.layers.begin(), tiny.layers.end(), [](const auto& layer) { return layer.window > 0; });
+    if (!has_windows) continue;
+    tiny.config["max_position_embeddings"] = 1024;
+    for (const int kv_bits : {16, 8, 4}) {
+      SCOPED_TRACE(tiny.model_type + " kv " + std::to_string(kv_bits));
+      const std::vector<std::int32_t> tokens = test::random_tokens(kMaxPassTokens, tiny.vocab, 5);
+      Loaded loaded(tiny, {.kv_bits = kv_bits});
+      PagedCache cache = loaded.model->make_cache();
+      EXPECT_TRUE(same(loaded.run(tokens, 1, cache), loaded.run(tokens, kMaxPassTokens)));
+      EXPECT_FALSE(cache.reaches(10));
+    }
+  }
+}
+
 TEST(IntModel, SharedPrefixesGoOnAlone) {
   const test::TinyModel tiny = models().front();
   for (const int kv_bits : {8, 4}) {

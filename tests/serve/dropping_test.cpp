@@ -58,7 +58,7 @@ TEST(Dropping, SameTokensWhateverElseIsInTheBatch) {
     SCOPED_TRACE(kv_bits);
     const engine::PagePool probe = engine::PagePool::make(Serving().model->config(), kv_bits, 0).value();
     // Less than the context: the budget is what ends.
-    const std::uint64_t budget = (kv_bits == 4 ? 34 : 6) * probe.block_bytes(probe.open_bits());
+    const std::uint64_t budget = (kv_bits == 4 ? 34 : 6) * probe.page_bytes(probe.open_bits());
     Serving serving({.kv_bits = kv_bits, .kv_budget = budget}, 1);
     ASSERT_LT(serving.model->pages().most_tokens(), serving.model->config().max_positions);
     const std::vector<Answer> alone = test::answers_alone(serving, requests);

@@ -89,8 +89,8 @@ TEST(Scheduler, LittleMemoryDelaysButNeverChanges) {
     engine::PagePool probe = engine::PagePool::make(plenty.model->config(), kv_bits, 0).value();
     std::uint64_t budget = 0;
     while (engine::PagePool::make(plenty.model->config(), kv_bits, budget).value().most_tokens() < longest)
-      budget += probe.block_bytes(4);
-    Serving serving({.kv_bits = kv_bits, .kv_budget = budget + 2 * probe.block_bytes(kv_bits)});
+      budget += probe.page_bytes(4);
+    Serving serving({.kv_bits = kv_bits, .kv_budget = budget + 2 * probe.page_bytes(kv_bits)});
     std::int64_t preemptions = 0;
     for (const std::int64_t pass_tokens : {8, 64, 512}) {
       const auto scheduler = serving.scheduler({.pass_tokens = pass_tokens});
@@ -175,7 +175,7 @@ TEST(Scheduler, CancellationFreesPages) {
   scheduler->step();
   EXPECT_EQ(answers[0].end, EndReason::cancelled);
   EXPECT_EQ(answers[0].tokens.size(), 6U);
-  EXPECT_EQ(serving.model->pages().free_bytes(), free + 4 * serving.model->pages().block_bytes(8));
+  EXPECT_EQ(serving.model->pages().free_bytes(), free + 4 * serving.model->pages().page_bytes(8));
   // One that is cancelled before it ran, and one that its own events end.
   const RequestId third = ask(*scheduler, {.prompt = {1}}, answers[2]);
   scheduler->cancel(third);

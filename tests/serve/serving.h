@@ -32,9 +32,8 @@ struct Serving {
   std::unique_ptr<engine::IntModel> model;
   text::Tokenizer tokenizer;
 
-  explicit Serving(const engine::EngineOptions& options = {}, int threads = 2)
+  explicit Serving(const engine::EngineOptions& options = {}, int threads = 2, TinyModel tiny = tiny_llama())
       : pool(threads), tokenizer(text::Tokenizer::create(byte_vocabulary({{"a", "b"}})).value()) {
-    TinyModel tiny = tiny_llama();
     tiny.vocab = kVocab;
     tiny.head_dim = tiny.rotary_dim = 16;
     tiny.draw(7);

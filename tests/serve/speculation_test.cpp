@@ -81,7 +81,7 @@ TEST(Speculation, ShortMemoryAndStopsChangeNothing) {
     for (Request& request : requests) request.stop_texts = {std::string("\x01\x02\x01", 3), std::string("\x04\x04", 2)};
     const std::vector<Answer> alone = test::answers_alone(plenty, requests);
     EXPECT_TRUE(std::any_of(alone.begin(), alone.end(), [](const Answer& a) { return a.end == EndReason::stop_text; }));
-    const std::uint64_t block = plenty.model->pages().block_bytes(8);
+    const std::uint64_t block = plenty.model->pages().page_bytes(8);
     Serving little({.kv_bits = kv_bits, .kv_budget = (kv_bits == 4 ? 38 : 9) * block});
     const auto scheduler = little.scheduler({.pass_tokens = 48, .lookup = kLookup, .verify_rows = 24});
     test::expect_same_tokens(answer_all(*scheduler, requests), alone);
