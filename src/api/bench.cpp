@@ -50,6 +50,7 @@ Report bench(const BenchOptions& options, const Observer& observer) {
   engine::IntModel model = take(engine::IntModel::load(checkpoint, *pool, to_engine(options.engine)));
   report_load(model, observer);
   report.load_seconds = watch.seconds();
+  report.kernels = engine::chosen_kernels();
   report.activation_bits = model.activation_bits();
   report.weight_megabytes = static_cast<double>(model.weight_bytes()) / 1e6;
   for (const engine::SpeedCase& what : cases_of(options)) report.rows.push_back(measure(model, what, options));

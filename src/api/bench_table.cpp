@@ -79,6 +79,8 @@ Json to_json(const BenchReport& report) {
           {"weight_megabytes", report.weight_megabytes},
           {"load_seconds", report.load_seconds},
           {"resident_megabytes", report.resident_megabytes},
+          {"kernels", report.kernels.used},
+          {"distrusted_kernels", report.kernels.distrusted},
           {"limits",
            {{"read_bytes_per_second", report.limits.read_bytes_per_second},
             {"ops_per_second", report.limits.ops_per_second}}},

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "engine/kernel_choice.h"
 #include "engine/machine_limits.h"
 #include "engine/pass_profile.h"
 #include "engine/speed.h"
@@ -28,6 +29,7 @@ struct BenchReport {
   double load_seconds = 0.0;
   double resident_megabytes = 0.0;
   engine::MachineLimits limits;
+  engine::Kernels kernels;
   std::vector<BenchRow> rows;
 };
 

@@ -1,8 +1,12 @@
 #include "api/loaded_model.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <utility>
 
 #include "api/failure.h"
+#include "engine/kernel_choice.h"
 #include "pipeline/fingerprint.h"
 
 namespace quernel::api {
@@ -52,7 +56,11 @@ engine::EngineOptions to_engine(const EngineOptions& options) {
 }
 
 void report_load(const engine::IntModel& model, const Observer& observer) {
-  if (!model.load_note().empty() && observer.on_note) observer.on_note(model.load_note());
+  if (!observer.on_note) return;
+  if (!model.load_note().empty()) observer.on_note(model.load_note());
+  const engine::Kernels kernels = engine::chosen_kernels();
+  if (!kernels.distrusted.empty())
+    observer.on_note(fmt::format("wrong results on this machine, not used: {}", fmt::join(kernels.distrusted, ", ")));
 }
 
 }  // namespace quernel::api

@@ -3,12 +3,14 @@
 // would fault on: work before the configuration, or after its release.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
 #include <cstring>
 
 #include "base/check.h"
+#include "kernels/tile_fault.h"
 
 namespace quernel::simd {
 namespace {
@@ -27,6 +29,11 @@ struct EmulatedTiles {
 inline EmulatedTiles& emulated_tiles() {
   thread_local EmulatedTiles tiles;
   return tiles;
+}
+
+inline TileFault& tile_fault() {
+  static TileFault fault = TileFault::none;
+  return fault;
 }
 
 inline void tile_configure(const TileConfig&) {
@@ -71,12 +78,20 @@ template <int kSum, int kA, int kB>
 void tile_multiply_s8u8() {
   std::array<std::int32_t, 256> sums;
   std::memcpy(sums.data(), emulated_tiles().tile(kSum), 1024);
+  const auto product = [](int m, int k, int n) {
+    const std::uint8_t weight = emulated_tiles().tile(kB)[64 * (k / 4) + 4 * n + k % 4];
+    const bool is_signed = tile_fault() == TileFault::signed_weights;
+    return static_cast<std::int8_t>(emulated_tiles().tile(kA)[64 * m + k]) *
+           (is_signed ? static_cast<int>(static_cast<std::int8_t>(weight)) : static_cast<int>(weight));
+  };
+  const int end = tile_fault() == TileFault::lost_quad ? 60 : 64;
   for (int m = 0; m < 16; ++m)
-    for (int k = 0; k < 64; ++k)
-      for (int n = 0; n < 16; ++n)
-        sums[static_cast<std::size_t>(16 * m + n)] +=
-            static_cast<std::int8_t>(emulated_tiles().tile(kA)[64 * m + k]) *
-            static_cast<int>(emulated_tiles().tile(kB)[64 * (k / 4) + 4 * n + k % 4]);
+    for (int k = 0; k < end; k += 2)
+      for (int n = 0; n < 16; ++n) {
+        int pair = product(m, k, n) + product(m, k + 1, n);
+        if (tile_fault() == TileFault::pairs_of_16_bits) pair = std::clamp(pair, -32768, 32767);
+        sums[static_cast<std::size_t>(16 * m + n)] += pair;
+      }
   std::memcpy(emulated_tiles().tile(kSum), sums.data(), 1024);
 }
 

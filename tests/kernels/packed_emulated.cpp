@@ -11,4 +11,6 @@ namespace quernel::kernels::packed {
 
 void many_on_emulated_tiles(const Args& args) noexcept { run_tiled(args); }
 
+void break_tiles(simd::TileFault fault) { simd::tile_fault() = fault; }
+
 }  // namespace quernel::kernels::packed

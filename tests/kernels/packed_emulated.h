@@ -2,9 +2,11 @@
 #pragma once
 
 #include "kernels/packed/packed.h"
+#include "kernels/tile_fault.h"
 
 namespace quernel::kernels::packed {
 
 void many_on_emulated_tiles(const Args& args) noexcept;
+void break_tiles(simd::TileFault fault);  // from now on
 
 }  // namespace quernel::kernels::packed

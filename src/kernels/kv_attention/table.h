@@ -16,6 +16,6 @@ struct Variant {
 };
 
 std::span<const Variant> variants();  // best first, the reference last
-const Variant& pick();                // the first whose level sys::checked_isas() allows
+const Variant& pick();                // the first that this process may use and that passes self_check.h
 
 }  // namespace quernel::kernels::kv_attention

@@ -1,4 +1,6 @@
+#include "kernels/packed/self_check.h"
 #include "kernels/packed/table.h"
+#include "sys/sound_variant.h"
 
 namespace quernel::kernels::packed {
 
@@ -13,7 +15,8 @@ bool has_pairs(const WeightView& w) {
 }  // namespace
 
 const Variant& pick() {
-  static const Variant& chosen = sys::first_usable(variants());
+  static const Variant& chosen = sys::first_sound(
+      variants(), [](const Variant& variant) { return gives_reference_bits(variant, variants().back().few); });
   return chosen;
 }
 
