@@ -1,13 +1,11 @@
 // One pass of the integer runtime over all layers: every worker of the team runs run(), phase by phase, with a barrier between phases.
 //
-// Phases of a block   rows: residual, norm, codes | products: q k v | heads: norms, RoPE, transforms, cache | pages that are full are rounded |
-//                     attention | rows: codes | products: o | rows: residual, norm, codes | products: gate up | rows: gate, codes | products: down
-// One token           every worker computes the phases of rows for itself, in memory of its own: cheaper than a barrier
-// Slices              products of few rows: a fixed range of panels a worker, so that each core reads the same weights each time; of many
-//                     rows: 64 outputs at a time, taken as workers come
-// Attention           a unit is the query heads of one key/value head for some tokens of one page and one sequence. Positions are taken in
-//                     runs of kRunPages pages whose results are joined in order, whoever computes them: a run of a lone token is a
-//                     unit of its own, so that all cores share a long context
+// Phases of a block  rows: residual, norm, codes | products: q k v | heads: norms, RoPE, transforms, cache | pages that are full are rounded |
+//                    attention | rows: codes | products: o | rows: residual, norm, codes | products: gate up | rows: gate, codes | products: down
+// Rows, products     engine/pass_team.h says whose are which
+// Attention          a unit is the query heads of one key/value head for some tokens of one page and one sequence. Positions are taken in
+//                    runs of kRunPages pages whose results are joined in order, whoever computes them: a run of a lone token is a
+//                    unit of its own, so that all cores share a long context
 #pragma once
 
 #include <atomic>
