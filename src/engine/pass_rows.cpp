@@ -49,8 +49,7 @@ Result<PassRows> PassRows::make(const PassModel& model, PassTeam& team, int num_
   made.shared_normed_ = Matrix(max_tokens, config.hidden_size);
   made.own_hidden_ = Matrix(num_workers, config.hidden_size);
   made.own_normed_ = Matrix(num_workers, config.hidden_size);
-  QUERNEL_TRY(made.shared_,
-              make_rows(made.shared_hidden_.view(), made.shared_normed_.view(), width, any_order));
+  QUERNEL_TRY(made.shared_, make_rows(made.shared_hidden_.view(), made.shared_normed_.view(), width, any_order));
   for (int w = 0; w < num_workers; ++w) {
     QUERNEL_TRY(Rows own, make_rows(made.own_hidden_.view().row_block(w, 1), made.own_normed_.view().row_block(w, 1),
                                     width, any_order));

@@ -14,8 +14,7 @@ Result<PassTeam> PassTeam::make(const Sizes& sizes) {
     QUERNEL_TRY(sys::HugeBuffer scratch, sys::HugeBuffer::make(sizes.scratch_bytes));
     team.scratch_.push_back(std::move(scratch));
   }
-  team.parts_ =
-      Matrix(sizes.num_workers, 2 * sizes.max_tokens * kPanelsPerTask * kernels::packed::kPanelOutputs);
+  team.parts_ = Matrix(sizes.num_workers, 2 * sizes.max_tokens * kPanelsPerTask * kernels::packed::kPanelOutputs);
   return team;
 }
 
@@ -31,7 +30,8 @@ void PassTeam::ran(double seconds, double bytes) {
 }
 
 ProductScratch PassTeam::scratch(int worker) {
-  return {reinterpret_cast<std::uint8_t*>(scratch_[static_cast<std::size_t>(worker)].data()), parts_.row(worker).data()};
+  return {reinterpret_cast<std::uint8_t*>(scratch_[static_cast<std::size_t>(worker)].data()),
+          parts_.row(worker).data()};
 }
 
 void PassTeam::multiply(int worker, std::span<const Product> products, std::size_t product) {

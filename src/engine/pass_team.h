@@ -29,8 +29,8 @@ class PassTeam {
     int num_workers = 1;
     int decode_threads = 0;  // that take part in passes of few tokens at most; 0: all
     std::int64_t max_tokens = 0;
-    std::size_t num_products = 0;        // phases with a product, each counts what was taken of it
-    std::uint64_t scratch_bytes = 0;   // of a worker
+    std::size_t num_products = 0;     // phases with a product, each counts what was taken of it
+    std::uint64_t scratch_bytes = 0;  // of a worker
   };
   // Errors: out_of_memory
   static Result<PassTeam> make(const Sizes& sizes);
