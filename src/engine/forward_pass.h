@@ -8,7 +8,6 @@
 //                    unit of its own, so that all cores share a long context
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
