@@ -35,8 +35,7 @@ model::Linear DriftSums::last_linear() const {
 }
 
 bool DriftSums::is_of_outputs(const runtime::LayerWeights& weights) const {
-  const bool normalised =
-      !(site_ == Site::attention_out ? weights.attention_post_norm : weights.mlp_post_norm).empty();
+  const bool normalised = !(site_ == Site::attention_out ? weights.attention_post_norm : weights.mlp_post_norm).empty();
   return options_.drift == Drift::stream && joins_residual(site_) && !normalised;
 }
 

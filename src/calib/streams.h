@@ -60,9 +60,7 @@ class Streams {
     return hidden_.row_block(row_of(chunk, stream), chunk.num_rows);
   }
   // Hidden states of the chunk are not needed soon.
-  void release(const Chunk& chunk, std::size_t stream) const {
-    hidden_.release(row_of(chunk, stream), chunk.num_rows);
-  }
+  void release(const Chunk& chunk, std::size_t stream) const { hidden_.release(row_of(chunk, stream), chunk.num_rows); }
 
   Status embed(const runtime::EndWeights& ends);
   // Nothing is kept, the second stream has not run ahead: the hidden states are the inputs of the next branch.
