@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "sys/cpu.h"
+#include "tensor/blas_check.h"
 
 namespace quernel::blas {
 
@@ -63,10 +64,10 @@ std::vector<std::string> candidate_files() {
   return files;
 }
 
-Result<void*> open_library() {
+Result<void*> open_library(const std::string& type) {
   std::optional<ScopedVariable> core;
   const ScopedVariable threads("OPENBLAS_NUM_THREADS", "1");
-  if (const std::string type = core_type(); !type.empty()) core.emplace("OPENBLAS_CORETYPE", type.c_str());
+  if (!type.empty()) core.emplace("OPENBLAS_CORETYPE", type.c_str());
   std::string tried;
   for (const std::string& file : candidate_files()) {
     // Local: its symbols must not answer for another OpenBLAS of the host program.
@@ -96,8 +97,7 @@ std::string version_of(const char* config) {
   return text.substr(0, second_space);
 }
 
-Result<Functions> load() {
-  QUERNEL_TRY(void* handle, open_library());
+Result<Functions> find_functions(void* handle) {
   Functions functions;
   decltype(&scipy_openblas_get_config) get_config = nullptr;
   decltype(&scipy_openblas_get_corename) get_corename = nullptr;
@@ -112,6 +112,24 @@ Result<Functions> load() {
   set_num_threads(1);  // where the host program had loaded this very library before
   functions.description = fmt::format("{} {}", version_of(get_config()), get_corename());
   return functions;
+}
+
+// A core that computes wrongly here gives way to the lowest one. The library chooses once, when it starts: it is closed in between.
+Result<Functions> load() {
+  std::string wrong;
+  for (const std::string& type : {core_type(), std::string(QUERNEL_OPENBLAS_BASE_CORE)}) {
+    QUERNEL_TRY(void* handle, open_library(type));
+    QUERNEL_TRY(Functions functions, find_functions(handle));
+    const std::string function = wrong_function(functions);
+    if (function.empty()) {
+      functions.description += wrong;
+      return functions;
+    }
+    wrong += fmt::format(" ({} of {} is wrong on this machine)", function, functions.description);
+    ::dlclose(handle);
+  }
+  return Error(Fault::unsupported, "the matrix library gives wrong results" + wrong)
+      .with_hint("QUERNEL_BLAS_CORE names another core of the library, QUERNEL_OPENBLAS another library");
 }
 
 const Result<Functions>& loaded() {

@@ -2,6 +2,8 @@
 //
 // Choice   OPENBLAS_CORETYPE follows sys::checked_isas(), so that QUERNEL_ISA rules the library too; a value that was set
 //          for other programs does not count. QUERNEL_BLAS_CORE forces a core, QUERNEL_OPENBLAS names another file.
+// Checked  before it is used (blas_check.h); a core that computes wrongly on this machine is replaced by the lowest one, which the description
+//          says
 // Exact    one thread a call: the library's own threads would change the order of its sums
 // Threads  functions() may be called from any thread; the first call loads the library
 #pragma once
@@ -24,10 +26,10 @@ struct Functions {
   decltype(&scipy_cblas_ssyrk) ssyrk = nullptr;
   Potrf dpotrf = nullptr;
   Trtri dtrtri = nullptr;
-  std::string description;  // "OpenBLAS 0.3.34 SkylakeX"
+  std::string description;  // "OpenBLAS 0.3.34 SkylakeX", and what was replaced
 };
 
-// Errors: not_found with every file that was tried and the loader's words; unsupported where a function is missing.
+// Errors: not_found with every file that was tried and the loader's words; unsupported where a function is missing or wrong.
 Status available();
 // Checks that the library is there.
 const Functions& functions();
