@@ -51,7 +51,8 @@ struct SchedulerStats {
 
 class Scheduler {
  public:
-  // All outlive the scheduler; tokenizer may be null: events have no text then.
+  // All outlive the scheduler; tokenizer may be null: events have no text then. One scheduler a model: what a second one keeps on its shelf
+  // would never be given up for the first.
   static Result<std::unique_ptr<Scheduler>> make(engine::IntModel& model, sys::ThreadPool& pool,
                                                  const text::Tokenizer* tokenizer, const SchedulerOptions& options);
 
