@@ -2,8 +2,9 @@
 // AVX-512 VNNI. Only the instructions themselves stay unproved without AMX.
 
 #include "kernels/amx_emulation.h"
+#include "kernels/packed/sizes_avx512.h"
 #include "simd/i8_avx512.h"
-// The body needs the types and the operations above.
+// The body needs the types, the operations and the constants above.
 #include "kernels/packed/body_tiles.h"
 #include "kernels/packed_emulated.h"
 

@@ -16,6 +16,7 @@ void many(const Args& args) noexcept;
 }  // namespace avx512_vnni
 namespace avx_vnni {
 void few(const Args& args) noexcept;
+void many(const Args& args) noexcept;
 std::int64_t spin(std::int64_t rounds) noexcept;
 std::int64_t sweep(const std::uint8_t* from, std::int64_t bytes) noexcept;
 }  // namespace avx_vnni

@@ -21,7 +21,7 @@ const Variant& pick() {
 }
 
 std::int64_t scratch_bytes(const WeightView& weight) {
-  constexpr std::int64_t kPanelsAtOnce = 4;  // of body_many.h
+  constexpr std::int64_t kPanelsAtOnce = 4;  // at most (body_many.h)
   return pick().many == nullptr ? 0 : kPanelsAtOnce * weight.tiles() * tile_bytes(Codes::u8);
 }
 

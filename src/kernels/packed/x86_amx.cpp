@@ -1,7 +1,7 @@
+#include "kernels/packed/sizes_avx512.h"
 #include "simd/amx_tiles.h"
 #include "simd/i8_avx512.h"
-
-// The body needs the types and the operations above.
+// The body needs the types, the operations and the constants above.
 #include "kernels/packed/body_tiles.h"
 #include "kernels/packed/entries.h"
 

@@ -1,13 +1,6 @@
+#include "kernels/packed/sizes_avx512.h"
 #include "simd/i8_avx512.h"
-
-namespace quernel::kernels::packed {
-namespace {
-constexpr int kMaxRows = 8;
-constexpr int kMaxSums = 16;
-}  // namespace
-}  // namespace quernel::kernels::packed
-
-// The bodies need the types and the constants above.
+// The bodies need the types, the operations and the constants above.
 #include "kernels/packed/body_few.h"
 #include "kernels/packed/body_limits.h"
 #include "kernels/packed/body_many.h"
