@@ -1,6 +1,6 @@
 // packed for many rows: a few panels are unpacked once into bytes in the first- or second-level cache and multiplied with all rows, a
 // block of rows times columns in registers; a column is kIntLanes outputs, a panel or half of one. Included by instruction-set files
-// after one simd/i8_*.h with a dot product straight into INT32, and after kPanelsAtOnce, how many are unpacked together, and
+// after one simd/i8_*.h with a dot product straight into INT32 (less kWideByteBias a code), and after kPanelsAtOnce, how many are unpacked together, and
 // kOneSumColumns and kTwoSumColumns, the columns of a block where an output takes one register (two_level) and two (others).
 //
 // Layout   scratch [tiles, 16 quads, kPanelsAtOnce, 64 bytes]: prepared codes (groups.h) where the policy prepares, else the codes as
@@ -100,6 +100,14 @@ struct ManyBlock {
     });
   }
 
+  // What sums begin at: the policy's, and what dot_add takes off each code.
+  template <class Policy>
+  [[nodiscard]] QUERNEL_INLINE Ints start(std::int32_t x_sum) const {
+    Ints sum = simd::zero_ints();
+    if constexpr (Policy::kPrepares) sum = Policy::start(args.weight, x_sum);
+    if constexpr (simd::kWideByteBias != 0) sum = sum + simd::splat(simd::kWideByteBias * x_sum);
+    return sum;
+  }
   template <class Policy, class Sums>
   QUERNEL_INLINE void finish(const Sums& sums) const {
     for_all([&](auto m, auto c) QUERNEL_INLINE_LAMBDA {
@@ -114,8 +122,7 @@ struct ManyBlock {
   void run_on() const {  // all groups in one sum
     const std::int64_t inputs = args.weight.tiles() * kTileInputs;
     Ints dots[kRows][kColumns];
-    for_all([&](auto m, auto c)
-                QUERNEL_INLINE_LAMBDA { dots[m][c] = Policy::start(args.weight, args.x.totals[row + m]); });
+    for_all([&](auto m, auto c) QUERNEL_INLINE_LAMBDA { dots[m][c] = start<Policy>(args.x.totals[row + m]); });
     add_quads<kRows, kColumns>(scratch, args.x.codes + row * args.x.stride, args.x.stride, 0, inputs / 4, dots, ahead);
     finish<Policy>(dots);
   }
@@ -123,9 +130,8 @@ struct ManyBlock {
   template <class Policy>
   QUERNEL_INLINE void begin(Ints (&dots)[kRows][kColumns], const GroupSums& x_sums, std::int64_t group) const {
     simd::for_each<kRows>([&](auto m) QUERNEL_INLINE_LAMBDA {
-      Ints start = simd::zero_ints();
-      if constexpr (Policy::kPrepares) start = Policy::start(args.weight, x_sums.of(m, group));
-      simd::for_each<kColumns>([&](auto c) QUERNEL_INLINE_LAMBDA { dots[m][c] = start; });
+      const Ints first = start<Policy>(simd::kWideByteBias != 0 || Policy::kPrepares ? x_sums.of(m, group) : 0);
+      simd::for_each<kColumns>([&](auto c) QUERNEL_INLINE_LAMBDA { dots[m][c] = first; });
     });
   }
 

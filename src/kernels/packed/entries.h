@@ -28,11 +28,13 @@ std::int64_t sweep(const std::uint8_t* from, std::int64_t bytes) noexcept;
 }  // namespace avx2
 namespace neon_i8mm {
 void few(const Args& args) noexcept;
+void many(const Args& args) noexcept;
 std::int64_t spin(std::int64_t rounds) noexcept;
 std::int64_t sweep(const std::uint8_t* from, std::int64_t bytes) noexcept;
 }  // namespace neon_i8mm
 namespace neon {
 void few(const Args& args) noexcept;
+void many(const Args& args) noexcept;
 std::int64_t spin(std::int64_t rounds) noexcept;
 std::int64_t sweep(const std::uint8_t* from, std::int64_t bytes) noexcept;
 }  // namespace neon

@@ -7,8 +7,9 @@ namespace quernel::kernels::packed {
 
 std::span<const Variant> variants() {
   static const std::array<Variant, 3> table{{
-      {sys::Isa::neon_i8mm, "packed/neon_i8mm", neon_i8mm::few, nullptr, 0, 0, neon_i8mm::spin, neon_i8mm::sweep},
-      {sys::Isa::neon, "packed/neon", neon::few, nullptr, 0, 0, neon::spin, neon::sweep},
+      {sys::Isa::neon_i8mm, "packed/neon_i8mm", neon_i8mm::few, neon_i8mm::many, 12, 12, neon_i8mm::spin,
+       neon_i8mm::sweep},
+      {sys::Isa::neon, "packed/neon", neon::few, neon::many, 12, 12, neon::spin, neon::sweep},
       {sys::Isa::scalar, "packed/reference", reference::few, nullptr, 0, 0, nullptr, nullptr},
   }};
   return table;
